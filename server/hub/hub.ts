@@ -1,0 +1,212 @@
+// Owns who is connected and who is subscribed to what, and the fan-out of shared bytes into outboxes.
+// Pure memory: it knows neither frames nor SQL, judges nobody, and closes nothing itself but asks the
+// connection's owner to. Hot path: no allocation, closure or await per subscriber.
+
+import type { Connection } from './connection.ts';
+import { type GroupSpec, groupKey } from './group-spec.ts';
+import type { Group, Subscription } from './subscription.ts';
+
+export type HubOptions = {
+  /** Above this many queued bytes a reader is behind. */
+  readonly maxQueuedBytes: number;
+  /** Behind for this long: too slow. */
+  readonly tooSlowAfterMs: number;
+  /** A blocked socket that drained within this time is still draining, and worth waiting for. */
+  readonly drainingWithinMs: number;
+  /** Behind by this many times the bound while not draining: too slow at once, whatever the time. */
+  readonly hardBoundFactor: number;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
+};
+
+export type SubscribeOptions = {
+  readonly id: string;
+  readonly connection: Connection;
+  /** The canonical channel, e.g. `db:posts` whatever the client's spelling. */
+  readonly channel: string;
+  readonly spec: GroupSpec;
+};
+
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #connections = new Map<string, Connection>();
+  readonly #channels = new Map<string, Map<string, Group>>();
+  readonly #behind = new Set<Connection>();
+  #touched: Connection[] = [];
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  connections(): IterableIterator<Connection> {
+    return this.#connections.values();
+  }
+
+  /** Channels that have at least one subscription, with how many. */
+  *activeChannels(): Generator<{ channel: string; subscriptions: number }> {
+    for (const [channel, groups] of this.#channels) {
+      let subscriptions = 0;
+      for (const group of groups.values()) subscriptions += group.members.size;
+      yield { channel, subscriptions };
+    }
+  }
+
+  connect(connection: Connection): void {
+    this.#connections.set(connection.id, connection);
+  }
+
+  /** Ends the connection's subscriptions and forgets it. The transport is the caller's. */
+  disconnect(connection: Connection): void {
+    for (const subscription of connection.subscriptions.values()) this.#leaveGroup(subscription);
+    connection.subscriptions.clear();
+    connection.outbox.close();
+    this.#connections.delete(connection.id);
+    this.#behind.delete(connection);
+  }
+
+  /** Live from the moment it returns: the next delivery to the group reaches it. */
+  subscribe(options: SubscribeOptions): Subscription {
+    const { id, connection, channel, spec } = options;
+    const group = this.#groupFor(channel, spec);
+    const subscription: Subscription = { id, connection, channel, group };
+    group.members.add(subscription);
+    connection.subscriptions.set(id, subscription);
+    this.#tellApart(connection, channel);
+    return subscription;
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    subscription.connection.subscriptions.delete(subscription.id);
+    this.#leaveGroup(subscription);
+    this.#tellApart(subscription.connection, subscription.channel);
+  }
+
+  /** Moves a subscription to the group of another spec, between two deliveries: after a renewed token. */
+  regroup(subscription: Subscription, spec: GroupSpec): void {
+    const group = this.#groupFor(subscription.channel, spec);
+    if (group === subscription.group) return;
+    this.#leaveGroup(subscription);
+    subscription.group = group;
+    group.members.add(subscription);
+  }
+
+  /** The groups subscribed to `channel`; empty if nobody is. */
+  groups(channel: string): Iterable<Group> {
+    return this.#channels.get(channel)?.values() ?? [];
+  }
+
+  hasSubscribers(channel: string): boolean {
+    return this.#channels.has(channel);
+  }
+
+  /** Queues `bytes` for every member of `group`; `flush` writes. Returns how many it was queued for. */
+  deliver(group: Group, bytes: Uint8Array): number {
+    for (const member of group.members) this.#push(member.connection, bytes);
+    return group.members.size;
+  }
+
+  /** Sends bytes of the server's own to one connection (a reply, a notice), behind all that is queued for it. */
+  send(connection: Connection, bytes: Uint8Array): void {
+    connection.outbox.push(bytes);
+    connection.outbox.flush();
+    this.#watchBound(connection);
+  }
+
+  /** Writes what deliveries queued in this turn, one write per socket. */
+  flush(): void {
+    const touched = this.#touched;
+    this.#touched = [];
+    for (const connection of touched) {
+      connection.touched = false;
+      connection.outbox.flush();
+      this.#watchBound(connection);
+    }
+  }
+
+  /**
+   * Cuts the readers that are too slow. Returns whether some reader is behind but draining: worth a short wait.
+   */
+  checkBehind(): boolean {
+    const now = this.#options.now();
+    let isDraining = false;
+    for (const connection of this.#behind) {
+      if (connection.outbox.queuedBytes <= this.#options.maxQueuedBytes) this.#caughtUp(connection);
+      else if (this.#isTooSlow(connection, now)) this.#cut(connection);
+      else if (this.#drains(connection, now)) isDraining = true;
+    }
+    return isDraining;
+  }
+
+  #push(connection: Connection, bytes: Uint8Array): void {
+    connection.outbox.push(bytes);
+    if (connection.touched) return;
+    connection.touched = true;
+    this.#touched.push(connection);
+  }
+
+  #watchBound(connection: Connection): void {
+    if (connection.outbox.queuedBytes <= this.#options.maxQueuedBytes || this.#behind.has(connection)) return;
+    if (!this.#connections.has(connection.id)) return;
+    connection.overBoundSince = this.#options.now();
+    this.#behind.add(connection);
+  }
+
+  #caughtUp(connection: Connection): void {
+    connection.overBoundSince = undefined;
+    this.#behind.delete(connection);
+  }
+
+  #isTooSlow(connection: Connection, now: number): boolean {
+    const { tooSlowAfterMs, maxQueuedBytes, hardBoundFactor } = this.#options;
+    if (now - (connection.overBoundSince ?? now) >= tooSlowAfterMs) return true;
+    return connection.outbox.queuedBytes > maxQueuedBytes * hardBoundFactor && !this.#drains(connection, now);
+  }
+
+  #drains(connection: Connection, now: number): boolean {
+    return now - connection.outbox.progressAt <= this.#options.drainingWithinMs;
+  }
+
+  #cut(connection: Connection): void {
+    this.disconnect(connection);
+    connection.onTooSlow();
+  }
+
+  // Frames name their subscription only where a connection has several on one channel.
+  #tellApart(connection: Connection, channel: string): void {
+    const siblings = [...connection.subscriptions.values()].filter((other) => other.channel === channel);
+    for (const sibling of siblings) {
+      const subscriptionId = siblings.length > 1 ? sibling.id : undefined;
+      if (sibling.group.spec.subscriptionId === subscriptionId) continue;
+      this.regroup(sibling, { ...sibling.group.spec, subscriptionId });
+    }
+  }
+
+  #groupFor(channel: string, spec: GroupSpec): Group {
+    let groups = this.#channels.get(channel);
+    if (groups === undefined) {
+      groups = new Map();
+      this.#channels.set(channel, groups);
+    }
+    const key = groupKey(spec);
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = { channel, key, spec, members: new Set() };
+      groups.set(key, group);
+    }
+    return group;
+  }
+
+  #leaveGroup(subscription: Subscription): void {
+    const group = subscription.group;
+    group.members.delete(subscription);
+    if (group.members.size > 0) return;
+    const groups = this.#channels.get(group.channel);
+    if (groups?.get(group.key) !== group) return;
+    groups.delete(group.key);
+    if (groups.size === 0) this.#channels.delete(group.channel);
+  }
+}

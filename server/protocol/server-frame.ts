@@ -1,0 +1,63 @@
+// Owns the frames a server sends apart from `message`, whose bytes are spliced by the changes room.
+// Field order is the printed order of the base API, then what Rowcast adds.
+
+import type { Position } from '../lib/position.ts';
+import type { Ref } from './client-frame.ts';
+import { isRetryable, type Refusal } from './error-codes.ts';
+import { textFrame } from './websocket-frame.ts';
+
+export type Warning = { readonly code: string; readonly message: string };
+
+export type EndReason = 'channel_deleted' | 'channel_disabled' | 'not_allowed' | 'table_unwatched';
+export type GapReason = 'epoch_changed' | 'partition_changed' | 'retention' | 'wal_fuse';
+export type StreamStatus = 'streaming' | 'stalled' | 'slot_lost' | 'standby';
+
+type Replies = { readonly ref?: Ref | undefined };
+
+export type ServerFrame =
+  | (Replies & {
+      readonly type: 'auth_success';
+      readonly userId: string | null;
+      readonly role: string;
+      readonly expiresAt: string | null;
+    })
+  | (Replies & {
+      readonly type: 'subscribed';
+      readonly channel: string;
+      readonly subscriptionId: string;
+      readonly position: Position;
+      readonly recovered?: boolean | undefined;
+      readonly reason?: string | undefined;
+      readonly warnings?: readonly Warning[] | undefined;
+    })
+  | (Replies & {
+      readonly type: 'unsubscribed';
+      readonly channel: string;
+      readonly subscriptionId?: string | undefined;
+      readonly reason?: EndReason | undefined;
+    })
+  | (Replies & { readonly type: 'pong' })
+  | { readonly type: 'live'; readonly channel: string; readonly subscriptionId: string; readonly position: Position }
+  | {
+      readonly type: 'gap';
+      readonly channel?: string | undefined;
+      readonly reason: GapReason;
+      readonly from: Position | null;
+      readonly to: Position;
+    }
+  | { readonly type: 'system'; readonly status: StreamStatus; readonly lagBytes: number | null; readonly since: string }
+  | { readonly type: 'token_expiring'; readonly expiresAt: string };
+
+/** The wire bytes of `frame`: one WebSocket text frame. */
+export function encodeServerFrame(frame: ServerFrame): Uint8Array {
+  return textFrame(JSON.stringify(frame));
+}
+
+/** The wire bytes of an `error` frame; `detail` only goes to admins, and is the caller's to leave out. */
+export function encodeErrorFrame(
+  refusal: Refusal,
+  context: { ref?: Ref | undefined; channel?: string | undefined },
+): Uint8Array {
+  const { code, message, detail } = refusal;
+  return textFrame(JSON.stringify({ type: 'error', message, code, retryable: isRetryable(code), ...context, detail }));
+}
