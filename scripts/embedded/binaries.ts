@@ -1,8 +1,8 @@
 // Owns where the PostgreSQL programs are: the platform packages from npm (18) and their aliases (15).
 // Only initdb, postgres and pg_ctl exist there; no psql. Says when there is no build for this platform.
 
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { EmbeddedError } from './embedded-error.ts';
 
 export type EmbeddedVersion = 18 | 15;
@@ -23,7 +23,7 @@ export function binariesPackage(version: EmbeddedVersion, platform = process.pla
 export function findBinaries(version: EmbeddedVersion): Binaries {
   const name = binariesPackage(version);
   try {
-    const entry = fileURLToPath(import.meta.resolve(name));
+    const entry = createRequire(import.meta.url).resolve(name);
     return { version, nativeDir: join(dirname(entry), '..', 'native') };
   } catch (cause) {
     throw new EmbeddedError(
