@@ -1,0 +1,110 @@
+// Owns the names and help texts of all metrics, and the registry that prints them. Labels are bounded sets:
+// never a concrete channel, a table of the user's, an address or an identity. Who counts what is told in
+// each help text; nothing here reads another room.
+
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Counter, Gauge, Registry } from '@prometheus-io/client';
+
+/** Everything the server counts. Counters only grow; gauges are set to what is so now. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** A registry of its own, not the library's global one: tests and several servers in one process stay apart. */
+export function createMetrics() {
+  const registry = new Registry();
+  const processMetrics = observeProcess(registry);
+  return {
+    ...socketMetrics(registry),
+    ...streamMetrics(registry),
+    ...fanOutMetrics(registry),
+    contentType: registry.contentType,
+    /** The text format of Prometheus. */
+    text: (): Promise<string> => registry.metrics(),
+    /** Ends the observing of the process. */
+    close: (): void => processMetrics.close(),
+  };
+}
+
+function socketMetrics(registry: Registry) {
+  const { counter, gauge, counterBy } = makersFor(registry);
+  return {
+    connections: gauge('rowcast_connections', 'Authenticated connections, open now'),
+    unauthenticatedSockets: gauge('rowcast_unauthenticated_sockets', 'Sockets that have not authenticated yet'),
+    subscriptions: gauge('rowcast_subscriptions', 'Subscriptions, live now'),
+    framesIn: counterBy('rowcast_frames_received_total', 'Frames from clients, by type', 'type'),
+    errorFrames: counterBy('rowcast_error_frames_total', 'Error frames sent, by code', 'code'),
+    bytesIn: counter('rowcast_socket_received_bytes_total', 'Bytes of client frames'),
+    bytesOut: counter('rowcast_socket_sent_bytes_total', 'Bytes written to sockets, framing included'),
+    closes: counterBy('rowcast_socket_closes_total', 'Closed sockets, by the close code seen or sent', 'code'),
+    refusedUpgrades: counterBy('rowcast_refused_upgrades_total', 'Refused WebSocket upgrades, by reason', 'reason'),
+    authFailures: counterBy('rowcast_auth_failures_total', 'Refused tokens, by reason', 'reason'),
+  };
+}
+
+function streamMetrics(registry: Registry) {
+  const { counter, gauge, counterBy } = makersFor(registry);
+  return {
+    changesDecoded: counterBy('rowcast_changes_decoded_total', 'Decoded entries of the WAL, by kind', 'kind'),
+    transactionsDecoded: counter('rowcast_transactions_decoded_total', 'Transactions that were read to their commit'),
+    streamConnected: gauge('rowcast_stream_connected', '1 while the replication stream is up'),
+    streamRestarts: counter('rowcast_stream_restarts_total', 'How often the stream had to be started again'),
+    journalLagBytes: gauge('rowcast_journal_lag_bytes', 'Bytes of WAL fanned out and not yet journaled'),
+    journalPendingBytes: gauge('rowcast_journal_pending_bytes', 'Bytes of memory that wait for the journal'),
+    confirmedLagBytes: gauge('rowcast_confirmed_lag_bytes', 'Bytes of WAL between its end and the confirmed position'),
+    retainedWalBytes: gauge('rowcast_retained_wal_bytes', 'Bytes of WAL that the slot holds back'),
+    epoch: gauge('rowcast_epoch', 'The current epoch'),
+  };
+}
+
+function fanOutMetrics(registry: Registry) {
+  const { counter, counterBy } = makersFor(registry);
+  return {
+    messages: counter('rowcast_messages_total', 'Messages that had at least one subscriber'),
+    deliveries: counter('rowcast_deliveries_total', 'Messages queued to a subscription'),
+    deniedDeliveries: counter('rowcast_denied_deliveries_total', 'Messages withheld from a group by its policy'),
+    slowReaders: counter('rowcast_slow_readers_total', 'Connections cut because they read too slowly'),
+    policyErrors: counterBy('rowcast_policy_errors_total', 'Decisions that failed, and so denied, by kind', 'kind'),
+    journaledChanges: counter('rowcast_journaled_changes_total', 'Row changes written to the history'),
+  };
+}
+
+function makersFor(registry: Registry) {
+  const registers = [registry];
+  return {
+    counter: (name: string, help: string) => new Counter({ name, help, registers }),
+    gauge: (name: string, help: string) => new Gauge({ name, help, registers }),
+    counterBy: <Label extends string>(name: string, help: string, label: Label) =>
+      new Counter({ name, help, registers, labelNames: [label] }),
+  };
+}
+
+const NANOSECONDS = 1e9;
+
+// Observed on each scrape; the delay histogram is emptied by it, so its values speak of the last interval.
+function observeProcess(registry: Registry): { close(): void } {
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  const observed = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect: function () {
+        this.set(read());
+      },
+    });
+  };
+  observed(
+    'rowcast_event_loop_lag_p99_seconds',
+    'Event loop delay, 99th percentile since the last scrape',
+    () => delay.percentile(99) / NANOSECONDS,
+  );
+  observed('rowcast_event_loop_lag_max_seconds', 'Largest event loop delay since the last scrape', () => {
+    const max = delay.max / NANOSECONDS;
+    delay.reset();
+    return max;
+  });
+  observed('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
+  observed('process_heap_used_bytes', 'Used heap', () => process.memoryUsage().heapUsed);
+  observed('process_uptime_seconds', 'Seconds since the start', () => process.uptime());
+  return { close: () => delay.disable() };
+}
