@@ -1,0 +1,394 @@
+// Owns the table of all settings: variable, kind, default and meaning. The documentation, the flags, the
+// shape of Config and `npm run config` all follow from it. A flag is the variable without `ROWCAST_`, in
+// lower case with hyphens: ROWCAST_DATA_DIR is --data-dir, PORT is --port.
+
+import { bytes, choice, duration, flag, integer, type Kind, list, networks, sqlName, text, url } from './kinds.ts';
+
+export type Setting<T> = {
+  readonly variable: string;
+  readonly kind: Kind<T & {}>;
+  /** As text, so that the table reads as the documentation does. Undefined: the setting may be absent. */
+  readonly fallback: string | undefined;
+  readonly about: string;
+  /** Never printed. */
+  readonly secret: boolean;
+};
+
+function setting<T>(variable: string, kind: Kind<T>, fallback: string, about: string): Setting<T> {
+  return { variable, kind: kind as Kind<T & {}>, fallback, about, secret: false };
+}
+
+function optional<T>(variable: string, kind: Kind<T>, about: string): Setting<T | undefined> {
+  return { variable, kind: kind as Kind<T & {}>, fallback: undefined, about, secret: false };
+}
+
+function secret<T>(made: Setting<T>): Setting<T> {
+  return { ...made, secret: true };
+}
+
+const roleList = list('role names', 'anon,authenticated', '^[^\\s,]{1,63}$');
+const databaseUrl = url(['postgres', 'postgresql'], 'postgres://user:password@localhost:5432/app');
+const waitTime = (example: string): Kind<number> => duration('1ms', '1d', example);
+
+export const SETTINGS = {
+  database: {
+    url: secret(
+      optional(
+        'DATABASE_URL',
+        databaseUrl,
+        'The database to serve. Absent: an embedded PostgreSQL 18 is set up and started.',
+      ),
+    ),
+    policyUrl: secret(
+      optional(
+        'ROWCAST_POLICY_DATABASE_URL',
+        databaseUrl,
+        'The unprivileged login under which policies run. Made where possible.',
+      ),
+    ),
+    poolSize: setting('ROWCAST_POOL_SIZE', integer(2, 200, 10), '10', 'Connections for REST, channels and history.'),
+    policyPoolSize: setting(
+      'ROWCAST_POLICY_POOL_SIZE',
+      integer(1, 200, 4),
+      '4',
+      'Connections under which policies run.',
+    ),
+    connectTimeoutMs: setting(
+      'ROWCAST_CONNECT_TIMEOUT',
+      waitTime('5s'),
+      '5s',
+      'How long one attempt to connect may take.',
+    ),
+    statementTimeoutMs: setting(
+      'ROWCAST_STATEMENT_TIMEOUT',
+      waitTime('30s'),
+      '30s',
+      'After this a statement of the server is cancelled.',
+    ),
+    policyTimeoutMs: setting(
+      'ROWCAST_POLICY_TIMEOUT',
+      waitTime('5s'),
+      '5s',
+      'After this one call of the policies is cancelled, and denies.',
+    ),
+    cataloguePollMs: setting(
+      'ROWCAST_CATALOGUE_POLL',
+      waitTime('1s'),
+      '1s',
+      'How often keys and columns of watched tables are looked at.',
+    ),
+  },
+  storage: {
+    dataDir: setting(
+      'ROWCAST_DATA_DIR',
+      text('the path of a folder', '.rowcast'),
+      '.rowcast',
+      'Holds the embedded database and the generated secret.',
+    ),
+  },
+  http: {
+    host: setting(
+      'HOST',
+      text('an address or a host name', '0.0.0.0', '^[^\\s/]+$'),
+      '127.0.0.1',
+      'Where the server listens.',
+    ),
+    port: setting('PORT', integer(0, 65_535, 4000), '4000', 'The port it listens on; 0 takes a free one.'),
+    allowedOrigins: setting(
+      'ROWCAST_ALLOWED_ORIGINS',
+      list('origins, or *', 'https://app.example.com', '^(\\*|https?://[^\\s/]+)$'),
+      '',
+      'Browser origins that may connect. Empty: the same host only.',
+    ),
+    trustProxy: setting('ROWCAST_TRUST_PROXY', networks, '', 'Proxies whose X-Forwarded-For is believed.'),
+    maxBodyBytes: setting(
+      'ROWCAST_MAX_BODY',
+      bytes('1KiB', '64MiB', '4MiB'),
+      '4MiB',
+      'The largest body of a REST request.',
+    ),
+  },
+  auth: {
+    jwtSecrets: secret(
+      optional(
+        'ROWCAST_JWT_SECRET',
+        list(
+          'one secret of 32 bytes or more, or two while rotating',
+          'the output of: openssl rand -base64 32',
+          '^.{32,}$',
+          2,
+        ),
+        'HS256 secrets. Absent: one is generated and kept in the data folder.',
+      ),
+    ),
+    jwksUrl: optional(
+      'ROWCAST_JWKS_URL',
+      url(['https', 'http'], 'https://id.example.com/.well-known/jwks.json'),
+      'Public keys for RS, ES and EdDSA tokens.',
+    ),
+    issuer: optional(
+      'ROWCAST_JWT_ISSUER',
+      text('the iss of your tokens', 'https://id.example.com/'),
+      'Tokens must carry this iss.',
+    ),
+    audience: optional(
+      'ROWCAST_JWT_AUDIENCE',
+      text('the aud of your tokens', 'authenticated'),
+      'Tokens must carry this aud.',
+    ),
+    roleClaim: setting(
+      'ROWCAST_JWT_ROLE_CLAIM',
+      text('the path of a claim', 'app_metadata.role', '^[^\\s]+$'),
+      'role',
+      'The claim that names the role; dots lead into objects.',
+    ),
+    defaultRole: optional(
+      'ROWCAST_DEFAULT_ROLE',
+      text('a role name', 'authenticated', '^\\S{1,63}$'),
+      'The role of a token that names none. Absent: it is refused.',
+    ),
+    roles: setting('ROWCAST_ROLES', roleList, 'anon,authenticated', 'Database roles that a token may have.'),
+    adminRoles: setting(
+      'ROWCAST_ADMIN_ROLES',
+      roleList,
+      'service_role,project_admin',
+      'Roles of admins: never SET, see everything.',
+    ),
+    allowAnon: setting('ROWCAST_ALLOW_ANON', flag, 'false', 'Whether a connection without a token has the role anon.'),
+    allowNoExp: setting('ROWCAST_JWT_ALLOW_NO_EXP', flag, 'false', 'Whether tokens without exp are taken.'),
+    clockToleranceMs: setting(
+      'ROWCAST_CLOCK_TOLERANCE',
+      duration('0', '5m', '5s'),
+      '5s',
+      'Tolerated difference between clocks for exp and nbf.',
+    ),
+    deadlineMs: setting(
+      'ROWCAST_AUTH_DEADLINE',
+      waitTime('10s'),
+      '10s',
+      'A socket must be authenticated by then, else 4401.',
+    ),
+    maxTries: setting('ROWCAST_AUTH_TRIES', integer(1, 100, 3), '3', 'Tokens a socket may try, else 4401.'),
+    failuresPerMinute: setting(
+      'ROWCAST_AUTH_FAILURES_PER_MINUTE',
+      integer(1, 1_000_000, 10),
+      '10',
+      'Failed tokens of one address a minute.',
+    ),
+    expiryNoticeMs: setting(
+      'ROWCAST_EXPIRY_NOTICE',
+      waitTime('30s'),
+      '30s',
+      'How long before its end a token is announced as expiring.',
+    ),
+    ticketMs: setting('ROWCAST_TICKET_TTL', waitTime('30s'), '30s', 'How long a ticket is good.'),
+  },
+  socket: {
+    maxFrameBytes: setting(
+      'ROWCAST_MAX_FRAME',
+      bytes('1KiB', '1MiB', '64KiB'),
+      '64KiB',
+      'The largest frame of a client, else 4413.',
+    ),
+    maxUnauthenticatedFrameBytes: setting(
+      'ROWCAST_MAX_UNAUTHENTICATED_FRAME',
+      bytes('256', '1MiB', '8KiB'),
+      '8KiB',
+      'The largest frame before authentication.',
+    ),
+    maxMessageBytes: setting(
+      'ROWCAST_MAX_MESSAGE',
+      bytes('1KiB', '16MiB', '256KiB'),
+      '256KiB',
+      'The largest message; a larger row comes with its key alone.',
+    ),
+    maxSubscriptions: setting(
+      'ROWCAST_MAX_SUBSCRIPTIONS',
+      integer(1, 100_000, 100),
+      '100',
+      'Subscriptions of one connection.',
+    ),
+    maxFramesPerSecond: setting(
+      'ROWCAST_MAX_FRAMES_PER_SECOND',
+      integer(1, 1_000_000, 100),
+      '100',
+      'Frames of one connection a second, else 4429.',
+    ),
+    maxQueuedBytes: setting(
+      'ROWCAST_MAX_QUEUED',
+      bytes('16KiB', '1GiB', '1MiB'),
+      '1MiB',
+      'What may wait in a socket; above it for too long: 4490.',
+    ),
+    maxQueuedMs: setting('ROWCAST_MAX_QUEUED_TIME', waitTime('2s'), '2s', 'How long a socket may be above its bound.'),
+    pingIntervalMs: setting('ROWCAST_PING_INTERVAL', waitTime('25s'), '25s', 'How often a socket is pinged.'),
+    pongTimeoutMs: setting('ROWCAST_PONG_TIMEOUT', waitTime('10s'), '10s', 'How long its pong may take, else 4408.'),
+    maxUnauthenticated: setting(
+      'ROWCAST_MAX_UNAUTHENTICATED',
+      integer(1, 1_000_000, 1000),
+      '1000',
+      'Sockets that are not yet authenticated, in all.',
+    ),
+    maxUnauthenticatedPerAddress: setting(
+      'ROWCAST_MAX_UNAUTHENTICATED_PER_ADDRESS',
+      integer(1, 1_000_000, 20),
+      '20',
+      'The same, of one address.',
+    ),
+    maxReplays: setting('ROWCAST_MAX_REPLAYS', integer(1, 10_000, 32), '32', 'Replays and snapshots at once, in all.'),
+    maxReplaysPerConnection: setting(
+      'ROWCAST_MAX_REPLAYS_PER_CONNECTION',
+      integer(1, 1_000, 4),
+      '4',
+      'The same, of one connection.',
+    ),
+  },
+  replication: {
+    slot: setting(
+      'ROWCAST_SLOT',
+      sqlName('rowcast'),
+      'rowcast',
+      'The replication slot; unique among all databases of the server.',
+    ),
+    publication: setting('ROWCAST_PUBLICATION', sqlName('rowcast'), 'rowcast', 'The prefix of the publications.'),
+    maxRetainedWalBytes: setting(
+      'ROWCAST_MAX_RETAINED_WAL',
+      bytes('16MiB', '64TiB', '8GiB'),
+      '8GiB',
+      'WAL the slot may hold back: at half of it live work is shed, at all of it the slot is dropped and everyone told.',
+    ),
+    statusIntervalMs: setting(
+      'ROWCAST_STATUS_INTERVAL',
+      waitTime('10s'),
+      '10s',
+      'How often the confirmed position is repeated to the database.',
+    ),
+    idleRaiseBytes: setting(
+      'ROWCAST_IDLE_RAISE',
+      bytes('1', '1GiB', '1MiB'),
+      '1MiB',
+      'WAL of others that an idle slot holds back before it lets go.',
+    ),
+    idleRaiseIntervalMs: setting(
+      'ROWCAST_IDLE_RAISE_INTERVAL',
+      waitTime('60s'),
+      '60s',
+      'It lets go of less than that after this time.',
+    ),
+    keepaliveRunLimit: setting(
+      'ROWCAST_KEEPALIVE_RUN',
+      integer(1, 10_000, 20),
+      '20',
+      'So many urgent keepalives with nothing in flight mean that the database is stopping.',
+    ),
+    keepaliveRunWindowMs: setting(
+      'ROWCAST_KEEPALIVE_RUN_WINDOW',
+      waitTime('1s'),
+      '1s',
+      'The time within which they must come.',
+    ),
+    watchTimeoutMs: setting(
+      'ROWCAST_WATCH_TIMEOUT',
+      waitTime('30s'),
+      '30s',
+      'How long a first watch waits for transactions that are already open.',
+    ),
+    reconnectInitialMs: setting(
+      'ROWCAST_RECONNECT_INITIAL',
+      waitTime('100ms'),
+      '100ms',
+      'The first wait before connecting again.',
+    ),
+    reconnectMaxMs: setting(
+      'ROWCAST_RECONNECT_MAX',
+      waitTime('10s'),
+      '10s',
+      'The longest wait before connecting again.',
+    ),
+    leaseMs: setting(
+      'ROWCAST_LEASE',
+      waitTime('10s'),
+      '10s',
+      'How long a silent server keeps the stream before another may take it.',
+    ),
+  },
+  delivery: {
+    maxAheadBytes: setting(
+      'ROWCAST_MAX_AHEAD',
+      bytes('64KiB', '16GiB', '64MiB'),
+      '64MiB',
+      'How far the fan-out may run ahead of the journal.',
+    ),
+    batchRows: setting(
+      'ROWCAST_BATCH_ROWS',
+      integer(1, 100_000, 1000),
+      '1000',
+      'Changes that are judged and fanned out at once.',
+    ),
+    batchBytes: setting(
+      'ROWCAST_BATCH_BYTES',
+      bytes('4KiB', '256MiB', '1MiB'),
+      '1MiB',
+      'The same in bytes; whichever comes first.',
+    ),
+    drainWaitMs: setting(
+      'ROWCAST_DRAIN_WAIT',
+      duration('0', '10s', '50ms'),
+      '50ms',
+      'How long a batch waits for sockets that make progress.',
+    ),
+    journalRows: setting(
+      'ROWCAST_JOURNAL_ROWS',
+      integer(1, 1_000_000, 5000),
+      '5000',
+      'Changes that the journal writes in one transaction.',
+    ),
+    journalBytes: setting(
+      'ROWCAST_JOURNAL_BYTES',
+      bytes('4KiB', '1GiB', '4MiB'),
+      '4MiB',
+      'The same in bytes; whichever comes first.',
+    ),
+    journalDelayMs: setting(
+      'ROWCAST_JOURNAL_DELAY',
+      duration('0', '10s', '5ms'),
+      '5ms',
+      'How long the journal waits for more to write at once.',
+    ),
+  },
+  webhooks: {
+    allow: setting('ROWCAST_WEBHOOK_ALLOW', networks, '', 'Private networks that webhooks may reach.'),
+    httpsOnly: setting('ROWCAST_WEBHOOK_HTTPS_ONLY', flag, 'false', 'Whether webhook URLs must be https.'),
+  },
+  limits: {
+    rateLimit: setting('ROWCAST_RATE_LIMIT', flag, 'on', 'off lifts all rate limits (benches, trusted networks).'),
+    requestsPerMinute: setting(
+      'ROWCAST_REQUESTS_PER_MINUTE',
+      integer(1, 10_000_000, 1200),
+      '1200',
+      'REST requests of one address a minute.',
+    ),
+  },
+  shutdown: {
+    spreadMs: setting(
+      'ROWCAST_SHUTDOWN_SPREAD',
+      duration('0', '5m', '500ms'),
+      '500ms',
+      'Sockets are closed (1012) at random moments within this time.',
+    ),
+    drainMs: setting(
+      'ROWCAST_SHUTDOWN_DRAIN',
+      waitTime('10s'),
+      '10s',
+      'How long what is queued may take to leave before the end.',
+    ),
+  },
+  log: {
+    level: setting(
+      'ROWCAST_LOG_LEVEL',
+      choice(['debug', 'info', 'warn', 'error']),
+      'info',
+      'The least important lines that are logged.',
+    ),
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Setting<never> | Setting<unknown>>>>>;
