@@ -1,0 +1,28 @@
+// Owns the noun that travels from the WAL to subscribers and history: one change with its position, its id
+// and its encoded payload. It is immutable and shared; nobody writes into its bytes.
+
+import type { Position } from '../lib/position.ts';
+import type { CanonicalChannel } from '../protocol/channel-name.ts';
+import type { RowEvent } from '../protocol/client-frame.ts';
+import type { Relation } from '../replication/relation.ts';
+import type { CommitEntry, Transaction } from '../replication/wal-entry.ts';
+
+export type ChangeMessage = {
+  readonly kind: 'change';
+  readonly channel: CanonicalChannel;
+  readonly relation: Relation;
+  readonly event: RowEvent;
+  readonly transaction: Transaction;
+  readonly position: Position;
+  readonly messageId: string;
+  /** Commit time, RFC 3339 in UTC. */
+  readonly timestamp: string;
+  /** The payload with every column; cut to the key where the row is too large for a message. */
+  readonly payload: Uint8Array;
+  /** Texts that the payload does not give back exactly; see `RowEncoder.images`. */
+  readonly oldImage: Uint8Array | null;
+  readonly newImage: Uint8Array | null;
+};
+
+/** What a batch of the WAL became, in its order. */
+export type Translated = ChangeMessage | CommitEntry;

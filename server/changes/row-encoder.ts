@@ -1,0 +1,161 @@
+// Owns the payload of a row change as bytes: schema, table, commit time, event, `new`, `old`, and what is
+// missing from them. One encoder serves one version of one table, so that all names are encoded once.
+// Which changes exist and who gets them is decided elsewhere.
+
+import type { ByteWriter } from '../protocol/byte-writer.ts';
+import { writeJsonString } from '../protocol/json-string.ts';
+import { writeValue } from '../protocol/value-encoder.ts';
+import { isExact, type ValueType } from '../protocol/value-type.ts';
+import type { Relation } from '../replication/relation.ts';
+import type { RowEntry } from '../replication/wal-entry.ts';
+import { TupleView } from './tuple-view.ts';
+
+const encoder = new TextEncoder();
+const NULL = encoder.encode('null');
+
+type Column = {
+  /** `"name":`, ready to be copied. */
+  readonly label: Uint8Array;
+  readonly type: ValueType;
+  readonly isKey: boolean;
+  readonly isExact: boolean;
+};
+
+export type EncodedImages = { readonly oldImage: Uint8Array | null; readonly newImage: Uint8Array | null };
+
+export class RowEncoder {
+  readonly #head: Uint8Array;
+  readonly #columns: readonly Column[];
+  readonly #isFull: boolean;
+  readonly #hasInexact: boolean;
+  readonly #new = new TupleView();
+  readonly #old = new TupleView();
+
+  constructor(relation: Relation, types: readonly ValueType[]) {
+    const { schema, name } = relation;
+    this.#head = encoder.encode(`{"schema":${JSON.stringify(schema)},"table":${JSON.stringify(name)},`);
+    this.#isFull = relation.identity === 'full';
+    this.#columns = relation.columns.map((column, index) => {
+      const type = types[index] as ValueType;
+      const label = encoder.encode(`${JSON.stringify(column.name)}:`);
+      return { label, type, isKey: column.isKey, isExact: isExact(type) };
+    });
+    this.#hasInexact = this.#columns.some((column) => !column.isExact);
+  }
+
+  /**
+   * Appends the payload of `row`. `middle` is the part that all rows of a transaction and event share:
+   * `"commit_timestamp":"…","eventType":"…",`. Leaves the row in the views, for `images`.
+   */
+  writePayload(out: ByteWriter, row: RowEntry, middle: string): void {
+    this.#new.read(row.newTuple);
+    this.#old.read(row.oldTuple);
+    out.copy(this.#head, 0, this.#head.length);
+    out.ascii(middle);
+    out.ascii('"new":');
+    if (row.operation === 'DELETE') out.copy(NULL, 0, NULL.length);
+    else this.#writeNew(out);
+    out.ascii(',"old":');
+    if (row.operation === 'INSERT') out.copy(NULL, 0, NULL.length);
+    else this.#writeOld(out);
+    if (this.#new.hasUnchanged && !this.#isFull) this.#writeUnchanged(out);
+    out.ascii('}');
+  }
+
+  /** Appends the payload of a row too large for a message: its key alone, and that it was cut. */
+  writeTruncated(out: ByteWriter, row: RowEntry, middle: string): void {
+    this.#new.read(row.newTuple);
+    this.#old.read(row.oldTuple);
+    out.copy(this.#head, 0, this.#head.length);
+    out.ascii(middle);
+    out.ascii('"new":');
+    if (row.operation === 'DELETE') out.copy(NULL, 0, NULL.length);
+    else this.#writeKey(out, this.#new);
+    out.ascii(',"old":');
+    if (row.operation === 'INSERT') out.copy(NULL, 0, NULL.length);
+    else this.#writeKey(out, this.#old.count > 0 ? this.#old : this.#new);
+    out.ascii(',"truncated":true}');
+  }
+
+  /**
+   * The exact texts that the payload written last does not give back, as JSON objects from column name to
+   * text or null; null where it gives back everything. `whole` keeps every column: the payload was cut.
+   */
+  images(out: ByteWriter, whole: boolean): EncodedImages {
+    if (!whole && !this.#hasInexact) return NO_IMAGES;
+    return { oldImage: this.#image(out, this.#old, whole), newImage: this.#image(out, this.#new, whole) };
+  }
+
+  #writeNew(out: ByteWriter): void {
+    const view = this.#new;
+    out.ascii('{');
+    let isFirst = true;
+    for (let index = 0; index < view.count; index++) {
+      // Under FULL a large value that was not resent stands in the old image (logical replication docs).
+      const source = view.isUnchanged(index) ? this.#old : view;
+      if (source !== view && !this.#isFull) continue;
+      this.#writeColumn(out, source, index, isFirst);
+      isFirst = false;
+    }
+    out.ascii('}');
+  }
+
+  // Without FULL the old image is the key, taken from the new row where the key did not change.
+  #writeOld(out: ByteWriter): void {
+    const view = this.#old.count > 0 ? this.#old : this.#new;
+    if (!this.#isFull) return this.#writeKey(out, view);
+    out.ascii('{');
+    for (let index = 0; index < view.count; index++) this.#writeColumn(out, view, index, index === 0);
+    out.ascii('}');
+  }
+
+  #writeKey(out: ByteWriter, view: TupleView): void {
+    out.ascii('{');
+    let isFirst = true;
+    for (let index = 0; index < view.count; index++) {
+      if ((this.#columns[index] as Column).isKey !== true || view.isUnchanged(index)) continue;
+      this.#writeColumn(out, view, index, isFirst);
+      isFirst = false;
+    }
+    out.ascii('}');
+  }
+
+  #writeColumn(out: ByteWriter, view: TupleView, index: number, isFirst: boolean): void {
+    const { label, type } = this.#columns[index] as Column;
+    if (!isFirst) out.byte(0x2c);
+    out.copy(label, 0, label.length);
+    if (view.isNull(index)) out.copy(NULL, 0, NULL.length);
+    else writeValue(out, type, view.bytes, view.start(index), view.end(index));
+  }
+
+  #writeUnchanged(out: ByteWriter): void {
+    out.ascii(',"unchanged":[');
+    let isFirst = true;
+    for (const [index, { label }] of this.#columns.entries()) {
+      if (!this.#new.isUnchanged(index)) continue;
+      if (!isFirst) out.byte(0x2c);
+      out.copy(label, 0, label.length - 1);
+      isFirst = false;
+    }
+    out.ascii(']');
+  }
+
+  #image(out: ByteWriter, view: TupleView, whole: boolean): Uint8Array | null {
+    if (view.count === 0) return null;
+    const start = out.length;
+    out.ascii('{');
+    for (let index = 0; index < view.count; index++) {
+      const { label, isExact, isKey } = this.#columns[index] as Column;
+      const isAbsent = view === this.#old && !this.#isFull && !isKey;
+      if ((isExact && !whole) || isAbsent || view.isUnchanged(index)) continue;
+      if (out.length > start + 1) out.byte(0x2c);
+      out.copy(label, 0, label.length);
+      if (view.isNull(index)) out.copy(NULL, 0, NULL.length);
+      else writeJsonString(out, view.bytes, view.start(index), view.end(index));
+    }
+    out.ascii('}');
+    return out.length === start + 2 ? null : out.view(start);
+  }
+}
+
+const NO_IMAGES: EncodedImages = { oldImage: null, newImage: null };

@@ -1,0 +1,152 @@
+// Owns the step from decoded entries to messages: names the channel, numbers the position, encodes the
+// payload. One instance serves one stream, in order. Rows of realtime.messages are published messages, not
+// row changes of a watched table.
+
+import type { Epoch, Position } from '../lib/position.ts';
+import { hex32, positionPrefix } from '../lib/position.ts';
+import { ByteWriter } from '../protocol/byte-writer.ts';
+import { type CanonicalChannel, canonicalTableChannel } from '../protocol/channel-name.ts';
+import type { RowEvent } from '../protocol/client-frame.ts';
+import { messageIds } from '../protocol/message-id.ts';
+import type { Relation } from '../replication/relation.ts';
+import type { RowEntry, Transaction, TruncateEntry, WalBatch } from '../replication/wal-entry.ts';
+import type { ChangeMessage, Translated } from './change-message.ts';
+import { formatCommitTime } from './commit-time.ts';
+import { RowEncoder } from './row-encoder.ts';
+import type { TypeResolver } from './type-resolver.ts';
+
+export type TranslatorOptions = {
+  readonly epoch: Epoch;
+  readonly messageIdMask: bigint;
+  readonly types: TypeResolver;
+  /** Payloads above this are cut to the key. */
+  readonly maxPayloadBytes: number;
+};
+
+type TableContext = { readonly channel: CanonicalChannel; readonly encoder: RowEncoder };
+
+type TransactionContext = {
+  readonly transaction: Transaction;
+  readonly positionPrefix: string;
+  readonly idOf: (index: number) => string;
+  readonly timestamp: string;
+  /** The shared middle of payloads, by event. */
+  readonly middles: Readonly<Record<RowEvent, string>>;
+};
+
+const OWN_SCHEMA = 'realtime';
+
+export class Translator {
+  readonly #options: TranslatorOptions;
+  readonly #tables = new WeakMap<Relation, TableContext>();
+  #context: TransactionContext | undefined;
+
+  constructor(options: TranslatorOptions) {
+    this.#options = options;
+  }
+
+  /** The messages and commits of `batch`, in order. Waits only for types that it meets for the first time. */
+  async translate(batch: WalBatch): Promise<Translated[]> {
+    await this.#prepare(batch);
+    const out = new ByteWriter(batch.bytes + (batch.bytes >> 1) + 1024);
+    const translated: Translated[] = [];
+    for (const entry of batch.entries) {
+      if (entry.kind === 'commit') translated.push(entry);
+      else if (entry.kind === 'truncate') this.#truncate(out, entry, translated);
+      else if (entry.relation.schema !== OWN_SCHEMA) translated.push(this.#row(out, entry));
+    }
+    return translated;
+  }
+
+  async #prepare(batch: WalBatch): Promise<void> {
+    for (const entry of batch.entries) {
+      if (entry.kind !== 'row' || this.#tables.has(entry.relation)) continue;
+      const { relation } = entry;
+      const types = await this.#options.types.resolve(relation.columns.map((column) => column.typeOid));
+      const encoder = new RowEncoder(relation, types);
+      this.#tables.set(relation, { channel: channelOf(relation), encoder });
+    }
+  }
+
+  #row(out: ByteWriter, row: RowEntry): ChangeMessage {
+    const { channel, encoder } = this.#tables.get(row.relation) as TableContext;
+    const context = this.#contextOf(row.transaction);
+    const middle = context.middles[row.operation];
+    let start = out.length;
+    encoder.writePayload(out, row, middle);
+    const isCut = out.length - start > this.#options.maxPayloadBytes;
+    if (isCut) {
+      start = out.length = start;
+      encoder.writeTruncated(out, row, middle);
+    }
+    const payload = out.view(start);
+    const images = encoder.images(out, isCut);
+    return this.#message(context, {
+      channel,
+      relation: row.relation,
+      event: row.operation,
+      index: row.index,
+      payload,
+      ...images,
+    });
+  }
+
+  #truncate(out: ByteWriter, entry: TruncateEntry, translated: Translated[]): void {
+    const context = this.#contextOf(entry.transaction);
+    for (const [offset, relation] of entry.relations.entries()) {
+      const start = out.length;
+      out.text(`{"schema":${JSON.stringify(relation.schema)},"table":${JSON.stringify(relation.name)},`);
+      out.ascii(`${context.middles.TRUNCATE}"new":null,"old":null}`);
+      const part = { channel: channelOf(relation), relation, event: 'TRUNCATE' as const, index: entry.index + offset };
+      translated.push(this.#message(context, { ...part, payload: out.view(start), oldImage: null, newImage: null }));
+    }
+  }
+
+  #message(
+    context: TransactionContext,
+    part: Pick<ChangeMessage, 'channel' | 'relation' | 'event' | 'payload' | 'oldImage' | 'newImage'> & {
+      index: number;
+    },
+  ): ChangeMessage {
+    return {
+      kind: 'change',
+      channel: part.channel,
+      relation: part.relation,
+      event: part.event,
+      transaction: context.transaction,
+      position: (context.positionPrefix + hex32(part.index)) as Position,
+      messageId: context.idOf(part.index),
+      timestamp: context.timestamp,
+      payload: part.payload,
+      oldImage: part.oldImage,
+      newImage: part.newImage,
+    };
+  }
+
+  #contextOf(transaction: Transaction): TransactionContext {
+    if (this.#context?.transaction !== transaction) this.#context = this.#begin(transaction);
+    return this.#context;
+  }
+
+  #begin(transaction: Transaction): TransactionContext {
+    const { epoch, messageIdMask } = this.#options;
+    const timestamp = formatCommitTime(transaction.commitMicros);
+    const middle = (event: RowEvent): string => `"commit_timestamp":"${timestamp}","eventType":"${event}",`;
+    return {
+      transaction,
+      positionPrefix: positionPrefix(epoch, transaction.lsn),
+      idOf: messageIds(messageIdMask, epoch, transaction.lsn),
+      timestamp,
+      middles: {
+        INSERT: middle('INSERT'),
+        UPDATE: middle('UPDATE'),
+        DELETE: middle('DELETE'),
+        TRUNCATE: middle('TRUNCATE'),
+      },
+    };
+  }
+}
+
+function channelOf(relation: Relation): CanonicalChannel {
+  return canonicalTableChannel({ schema: relation.schema, table: relation.name });
+}

@@ -1,0 +1,148 @@
+// Owns the slot and the checkpoint at the start of a stream: reads what there is, decides with
+// start-decision.ts, makes the slot and begins an epoch where needed. While streaming, the checkpoint is
+// written by the journal.
+
+import type { ClientBase } from 'pg';
+import { must } from '../lib/assert.ts';
+import type { Logger } from '../lib/logger.ts';
+import { type Epoch, formatLsn, type Lsn, nextEpoch, parseLsn, toEpoch } from '../lib/position.ts';
+import { UnrecoverableError } from '../lib/service.ts';
+import {
+  type Checkpoint,
+  decideStart,
+  type NewEpochReason,
+  type SlotFacts,
+  type StartFacts,
+} from './start-decision.ts';
+
+export type StartPoint = {
+  readonly epoch: Epoch;
+  readonly handled: Lsn;
+  readonly mayAck: Lsn;
+  readonly confirmed: Lsn;
+  readonly systemIdentifier: string;
+  /** Why positions from before no longer hold; null where they do. */
+  readonly newEpoch: NewEpochReason | null;
+};
+
+export type SlotOptions = {
+  readonly slot: string;
+  /** All that the stream names; they exist before the slot does. */
+  readonly publications: readonly string[];
+  readonly log: Logger;
+};
+
+type ServerRow = { database: string; system_identifier: string; timeline: number; version: number };
+type SlotRow = { database: string; plugin: string; active: boolean; confirmed: string | null; is_lost: boolean };
+
+/** Makes the slot usable and settles the epoch. `client` is the leader's session; nothing streams yet. */
+export async function prepareSlot(client: ClientBase, options: SlotOptions): Promise<StartPoint> {
+  const server = await readServer(client);
+  const facts = await readFacts(client, options, server);
+  const decision = decideStart(facts);
+  if (decision.kind === 'resume') return resume(facts);
+  if (decision.recreateSlot) await recreateSlot(client, options.slot, facts.slot !== null, server.version);
+  const start = await beginEpoch(
+    client,
+    { ...facts, slot: await readSlot(client, options.slot, server) },
+    decision.reason,
+  );
+  options.log.warn({ epoch: start.epoch, reason: decision.reason, slot: options.slot }, 'a new epoch begins');
+  return start;
+}
+
+async function readServer(client: ClientBase): Promise<ServerRow> {
+  const { rows } = await client.query<ServerRow>(`
+    select pg_catalog.current_database() as database,
+      (select s.system_identifier::text from pg_catalog.pg_control_system() as s) as system_identifier,
+      ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int as timeline,
+      pg_catalog.current_setting('server_version_num')::int as version`);
+  return must(rows[0], 'the server row');
+}
+
+async function readFacts(client: ClientBase, options: SlotOptions, server: ServerRow): Promise<StartFacts> {
+  const publications = await client.query<{ pubname: string; oid: number }>(
+    'select pubname, oid::int from pg_catalog.pg_publication where pubname = any($1::name[])',
+    [options.publications],
+  );
+  return {
+    checkpoint: await readCheckpoint(client),
+    slotName: options.slot,
+    slot: await readSlot(client, options.slot, server),
+    systemIdentifier: server.system_identifier,
+    timeline: server.timeline,
+    publications: Object.fromEntries(publications.rows.map((row) => [row.pubname, row.oid])),
+  };
+}
+
+async function readSlot(client: ClientBase, slot: string, server: ServerRow): Promise<SlotFacts | null> {
+  const { rows } = await client.query<SlotRow>(
+    `select s.database, s.plugin, s.active, s.confirmed_flush_lsn::text as confirmed,
+       coalesce(s.wal_status = 'lost' or pg_catalog.to_jsonb(s) ->> 'invalidation_reason' is not null, false) as is_lost
+     from pg_catalog.pg_replication_slots as s where s.slot_name = $1`,
+    [slot],
+  );
+  const row = rows[0];
+  if (row === undefined) return null;
+  if (row.database !== server.database || row.plugin !== 'pgoutput') {
+    const whose = row.plugin === 'pgoutput' ? `belongs to database ${row.database}` : `uses the plugin ${row.plugin}`;
+    throw new UnrecoverableError(`the replication slot "${slot}" ${whose}: choose another name with ROWCAST_SLOT`);
+  }
+  return { confirmed: row.confirmed === null ? null : must(parseLsn(row.confirmed), 'an LSN'), isLost: row.is_lost };
+}
+
+async function readCheckpoint(client: ClientBase): Promise<Checkpoint | null> {
+  const { rows } = await client.query(`
+    select epoch::text, handled::text, may_ack::text, system_identifier, timeline, slot_name, publications
+    from realtime.checkpoint`);
+  const row = rows[0];
+  if (row === undefined || row.epoch === null) return null;
+  return {
+    epoch: toEpoch(Number(row.epoch)),
+    handled: must(parseLsn(row.handled), 'checkpoint.handled'),
+    mayAck: must(parseLsn(row.may_ack), 'checkpoint.may_ack'),
+    systemIdentifier: row.system_identifier,
+    timeline: row.timeline,
+    slot: row.slot_name,
+    publications: row.publications,
+  };
+}
+
+function resume({ checkpoint, slot, systemIdentifier }: StartFacts): StartPoint {
+  const { epoch, handled, mayAck } = must(checkpoint, 'the checkpoint');
+  const confirmed = must(slot?.confirmed, 'the confirmed LSN');
+  return { epoch, handled, mayAck, confirmed, systemIdentifier, newEpoch: null };
+}
+
+// Creating waits for the transactions that are open now; an abandoned attempt leaves nothing behind but a
+// slot that the next start finds without a checkpoint, and makes anew.
+async function recreateSlot(client: ClientBase, slot: string, exists: boolean, version: number): Promise<void> {
+  if (exists) await client.query('select pg_catalog.pg_drop_replication_slot($1)', [slot]);
+  const failover = version >= 170_000 ? ', failover => true' : '';
+  await client.query(`select pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput'${failover})`, [slot]);
+}
+
+async function beginEpoch(client: ClientBase, facts: StartFacts, reason: NewEpochReason): Promise<StartPoint> {
+  const confirmed = must(facts.slot?.confirmed, 'the confirmed LSN of the new slot');
+  const epoch = nextEpoch(facts.checkpoint?.epoch, Date.now() / 1000);
+  await client.query(
+    `update realtime.checkpoint set epoch = $1, handled = $2::pg_lsn, may_ack = $2::pg_lsn, system_identifier = $3,
+       timeline = $4, slot_name = $5, publications = $6::jsonb, updated_at = pg_catalog.now()`,
+    [
+      epoch,
+      formatLsn(confirmed),
+      facts.systemIdentifier,
+      facts.timeline,
+      facts.slotName,
+      JSON.stringify(facts.publications),
+    ],
+  );
+  return {
+    epoch,
+    handled: confirmed,
+    mayAck: confirmed,
+    confirmed,
+    systemIdentifier: facts.systemIdentifier,
+    newEpoch: reason,
+  };
+}
