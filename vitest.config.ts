@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/rig/global-setup.ts'],
-    setupFiles: ['test/rig/leaks.ts'],
+    setupFiles: ['test/rig/environment.ts', 'test/rig/leaks.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,

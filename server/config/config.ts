@@ -123,7 +123,10 @@ function sourceWords(setting: Setting<unknown>, source: SourceKind): string {
 /** What no single value can be wrong about. */
 function contradictions(config: Config): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const { roles, adminRoles, defaultRole, allowAnon } = config.auth;
+  const { roles, adminRoles, defaultRole, allowAnon, jwksUrl } = config.auth;
+  if (jwksUrl?.startsWith('http:') && !/^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(jwksUrl)) {
+    problems.push({ variable: 'ROWCAST_JWKS_URL', message: 'must be https, for whoever answers it may make tokens' });
+  }
   const both = roles.find((role) => adminRoles.includes(role));
   if (both !== undefined) {
     const message = `the role ${both} is also in ROWCAST_ADMIN_ROLES; a role is either judged or an admin`;
