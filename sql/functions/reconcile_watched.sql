@@ -1,0 +1,73 @@
+-- Called by the server once a second: makes the publications follow what happened to the tables themselves.
+-- A key was added or dropped, a table was dropped and made again, renamed, or made a partition. Each table by
+-- itself, with a short lock timeout: what could not be done is told and tried again at the next call.
+-- Writes nothing while all is right.
+create or replace function realtime.reconcile_watched()
+returns table (relation text, action text, ok boolean, detail text)
+language plpgsql
+set lock_timeout = '200ms'
+as $$
+declare
+  prefix text := realtime.publication_prefix();
+  entry record;
+  problem text;
+begin
+  if prefix is null or not pg_try_advisory_xact_lock(hashtextextended('rowcast.watch', 0)) then return; end if;
+
+  -- Published, but no channel row names it (any more).
+  for entry in
+    select r.prrelid as relid, realtime.relation_name(r.prrelid) as name
+    from pg_catalog.pg_publication_rel r join pg_catalog.pg_publication p on p.oid = r.prpubid
+    where p.pubname in (prefix, prefix || '_inserts')
+      and not exists (select from realtime.channels c where c.pattern = 'db:' || realtime.relation_name(r.prrelid))
+    union
+    select w.relid, w.relation from realtime.watched w
+    where not exists (select from pg_catalog.pg_class k where k.oid = w.relid)
+       or not exists (select from realtime.channels c where c.pattern = 'db:' || realtime.relation_name(w.relid))
+  loop
+    relation := entry.name; action := 'unpublish'; ok := true; detail := null;
+    begin
+      perform realtime.set_published(entry.relid, false);
+    exception when others then
+      ok := false; detail := sqlerrm;
+    end;
+    return next;
+  end loop;
+
+  -- Named by a channel row, but not published as it should be.
+  for entry in
+    select realtime.watched_relation(c.pattern) as name, k.relid
+    from realtime.channels c cross join lateral (select realtime.relation_oid(realtime.watched_relation(c.pattern)) as relid) k
+    where realtime.watched_relation(c.pattern) is not null
+  loop
+    relation := entry.name; action := 'publish'; ok := false; detail := null;
+    if entry.relid is null then
+      action := 'missing'; detail := format('table %s does not exist', entry.name);
+      return next;
+      continue;
+    end if;
+    continue when realtime.is_published(entry.relid, false)
+      and exists (select from realtime.watched w where w.relid = entry.relid and w.relation = entry.name
+                  and w.publication = any (realtime.publications_of(entry.relid))
+                  and (w.publication <> prefix || '_inserts' or realtime.identity_gap(entry.relid) is not null));
+    problem := realtime.watch_refusal(entry.relid);
+    if problem is not null then
+      detail := 'cannot watch: ' || problem;
+    elsif not realtime.may_publish(entry.relid) and not realtime.is_published(entry.relid, false) then
+      detail := format('%I may not publish it; run as a superuser: select realtime.watch(%L);', current_user, entry.relid::regclass);
+    else
+      begin
+        detail := 'in ' || realtime.set_published(entry.relid, true) || coalesce(': ' || realtime.identity_gap(entry.relid), '');
+        ok := true;
+      exception when others then
+        detail := sqlerrm;
+      end;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+revoke execute on function realtime.reconcile_watched() from public;
+comment on function realtime.reconcile_watched() is
+  'Makes the publications follow changed tables; one row for each thing done (ok) or not possible (not ok, with the statement to run).';

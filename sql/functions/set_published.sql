@@ -1,0 +1,42 @@
+-- Puts a table into the publication that fits it, or takes it out; as the current user. Nothing is altered
+-- where all is right already. An owner's own publication <prefix>_<owner> counts as well.
+create or replace function realtime.set_published(relid oid, published boolean) returns text
+language plpgsql
+as $$
+declare
+  prefix text := realtime.publication_prefix();
+  gap text := realtime.identity_gap(relid);
+  target name;
+  carriers name[] := realtime.publications_of(relid);
+  own name;
+begin
+  -- One at a time: two sessions that add the same table would fail with a duplicate.
+  perform pg_advisory_xact_lock(hashtextextended('rowcast.watch', 0));
+  carriers := realtime.publications_of(relid);
+  if published then
+    select c.name into target from unnest(carriers) c (name)
+    where starts_with(c.name::text, prefix || '_') and c.name not in (prefix || '_inserts', prefix || '_messages');
+    target := coalesce(target, case when gap is null then prefix else prefix || '_inserts' end);
+  end if;
+  for own in select o.name from unnest(array[prefix, prefix || '_inserts']::name[]) o (name)
+             where o.name = any (carriers) and o.name is distinct from target loop
+    execute format('alter publication %I drop table only %s', own, relid::regclass);
+  end loop;
+  if not published then
+    delete from realtime.watched w where w.relid = set_published.relid;
+    return null;
+  end if;
+  if not target = any (carriers) then
+    execute format('alter publication %I add table only %s', target, relid::regclass);
+  end if;
+  insert into realtime.watched as w (relid, relation, publication)
+  values (set_published.relid, realtime.relation_name(set_published.relid), target)
+  on conflict on constraint watched_pkey do update set relation = excluded.relation, publication = excluded.publication
+    where (w.relation, w.publication) is distinct from (excluded.relation, excluded.publication);
+  return target;
+end
+$$;
+
+revoke execute on function realtime.set_published(oid, boolean) from public;
+comment on function realtime.set_published(oid, boolean) is
+  'Publishes a table where its identity fits, or takes it out; returns the publication. Internal: watch a table by realtime.watch().';
