@@ -1,17 +1,19 @@
-// Owns the settings of authentication as this room needs them; the frozen Config fulfils the type. What
-// contradicts itself is refused when the verifier is made, not when the first token comes.
+// Owns the settings of authentication as this room needs them; `config.auth`, completed with its secret,
+// fulfils the type. What contradicts itself is refused when the verifier is made, not at the first token.
 
 export type AuthSettings = {
   /** HS256 secrets; two while rotating. Empty: no token signed with a shared secret is accepted. */
   readonly jwtSecrets: readonly string[];
   /** Where the public keys of RS, PS, ES and EdDSA tokens come from. */
   readonly jwksUrl?: string | undefined;
-  readonly jwtIssuer?: string | undefined;
-  readonly jwtAudience?: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
   /** Accept tokens without `exp`. */
-  readonly jwtAllowNoExp: boolean;
-  /** The claim that names the role. */
-  readonly jwtRoleClaim: string;
+  readonly allowNoExp: boolean;
+  /** The claim that names the role: a name, or a path whose dots lead into objects. */
+  readonly roleClaim: string;
+  /** Tolerated difference of clocks for `nbf`. `exp` has none: what is over is over, for open sockets too. */
+  readonly clockToleranceMs: number;
   /** The role of a token that names none; undefined: such a token is refused. */
   readonly defaultRole?: string | undefined;
   /** Roles that a token may name, by exact text. */

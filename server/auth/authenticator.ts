@@ -2,7 +2,7 @@
 // with what the client may know. Counts failures per address; logs the reason, never the token.
 
 import type { Logger } from '../lib/logger.ts';
-import type { FailedTokenLimit } from './failed-token-limit.ts';
+import type { AddressLimit } from './address-limit.ts';
 import type { Identity } from './identity.ts';
 import type { TokenFault } from './token-fault.ts';
 import type { TokenVerifier } from './verify-token.ts';
@@ -22,7 +22,7 @@ export interface Authenticator {
 export type AuthenticatorDeps = {
   readonly verifier: TokenVerifier;
   /** Undefined: rate limits are off. */
-  readonly failedTokens?: FailedTokenLimit | undefined;
+  readonly failedTokens?: AddressLimit | undefined;
   readonly log: Logger;
   /** Called once for every refusal, for the metrics. */
   readonly onRefusal?: ((reason: TokenFault | 'rate_limited') => void) | undefined;
@@ -41,7 +41,7 @@ export function createAuthenticator({ verifier, failedTokens, log, onRefusal }: 
       log.info({ address, reason: verdict.reason }, 'token refused');
       onRefusal?.(verdict.reason);
       // Keys that cannot be fetched are no fault of the one who shows the token.
-      if (verdict.reason !== 'keys_unavailable') failedTokens?.noteFailure(address);
+      if (verdict.reason !== 'keys_unavailable') failedTokens?.note(address);
       return { ok: false, code: codeOf(verdict.reason) };
     },
   };

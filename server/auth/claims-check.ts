@@ -7,7 +7,6 @@ import type { TokenFault } from './token-fault.ts';
 const MAX_DEPTH = 16;
 // What a JavaScript Date can hold, in seconds.
 const MAX_UNIX_SECONDS = 8_640_000_000_000;
-const NOT_BEFORE_SKEW_SECONDS = 5;
 
 type RawClaims = Readonly<Record<string, unknown>>;
 
@@ -23,18 +22,18 @@ export function findClaimsFault(claims: RawClaims, settings: AuthSettings, nowSe
 function findTimeFault(claims: RawClaims, settings: AuthSettings, nowSeconds: number): TokenFault | undefined {
   const { exp, nbf, iat } = claims;
   for (const time of [exp, nbf, iat]) if (time !== undefined && !isUnixTime(time)) return 'time_claim';
-  if (exp === undefined && !settings.jwtAllowNoExp) return 'no_expiry';
+  if (exp === undefined && !settings.allowNoExp) return 'no_expiry';
   if (exp !== undefined && (exp as number) <= nowSeconds) return 'expired';
-  if (nbf !== undefined && (nbf as number) > nowSeconds + NOT_BEFORE_SKEW_SECONDS) return 'not_yet_valid';
+  if (nbf !== undefined && (nbf as number) > nowSeconds + settings.clockToleranceMs / 1000) return 'not_yet_valid';
   return undefined;
 }
 
-function findPartyFault(claims: RawClaims, { jwtIssuer, jwtAudience }: AuthSettings): TokenFault | undefined {
+function findPartyFault(claims: RawClaims, { issuer, audience }: AuthSettings): TokenFault | undefined {
   const { sub, iss, aud } = claims;
   if (sub !== undefined && sub !== null && (typeof sub !== 'string' || sub === '')) return 'subject';
-  if (jwtIssuer !== undefined && iss !== jwtIssuer) return 'issuer';
-  if (jwtAudience === undefined || aud === jwtAudience) return undefined;
-  return Array.isArray(aud) && aud.includes(jwtAudience) ? undefined : 'audience';
+  if (issuer !== undefined && iss !== issuer) return 'issuer';
+  if (audience === undefined || aud === audience) return undefined;
+  return Array.isArray(aud) && aud.includes(audience) ? undefined : 'audience';
 }
 
 function isUnixTime(value: unknown): boolean {

@@ -12,7 +12,8 @@ export function roleOf(
   keyKind: KeyKind,
   settings: AuthSettings,
 ): RoleOfToken | undefined {
-  const named = Object.hasOwn(claims, settings.jwtRoleClaim) ? claims[settings.jwtRoleClaim] : settings.defaultRole;
+  const claimed = claimAt(claims, settings.roleClaim);
+  const named = claimed === undefined ? settings.defaultRole : claimed;
   if (typeof named !== 'string' || named === 'none') return undefined;
   if (settings.adminRoles.includes(named))
     return mayBeAdmin(keyKind, settings) ? { role: named, isAdmin: true } : undefined;
@@ -21,6 +22,15 @@ export function roleOf(
 
 // A public key set is often shared by many applications: without issuer and audience any of their tokens
 // that says `service_role` would rule here.
-function mayBeAdmin(keyKind: KeyKind, { jwtIssuer, jwtAudience }: AuthSettings): boolean {
-  return keyKind === 'secret' || (jwtIssuer !== undefined && jwtAudience !== undefined);
+function mayBeAdmin(keyKind: KeyKind, { issuer, audience }: AuthSettings): boolean {
+  return keyKind === 'secret' || (issuer !== undefined && audience !== undefined);
+}
+
+// A claim of exactly this name wins over a path: names like https://example.com/role contain dots as well.
+function claimAt(claims: Readonly<Record<string, unknown>>, path: string): unknown {
+  if (Object.hasOwn(claims, path)) return claims[path];
+  return path.split('.').reduce<unknown>((value, name) => {
+    const isObject = typeof value === 'object' && value !== null && Object.hasOwn(value, name);
+    return isObject ? (value as Record<string, unknown>)[name] : undefined;
+  }, claims);
 }

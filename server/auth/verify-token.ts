@@ -1,5 +1,5 @@
 // Owns the way from a token to an identity: header, signature by the configured key, claims, role, in this
-// order. Refusals are values. How often an address may fail is failed-token-limit.ts.
+// order. Refusals are values. How often an address may fail is address-limit.ts.
 
 import { type AuthSettings, assertAuthSettings } from './auth-settings.ts';
 import { findClaimsFault } from './claims-check.ts';

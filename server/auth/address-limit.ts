@@ -1,9 +1,10 @@
-// Owns how often an address may show a bad token: so many a minute, in fixed windows, in bounded memory.
-// A good token costs nothing, so a busy address behind one proxy is not locked out by its own users.
+// Owns how often an address may do something: so many times in a window that begins with the first, in
+// bounded memory. Used for failed tokens (a good one costs nothing, so that a busy proxy is not locked out by
+// its own users) and for requests.
 
-export type FailedTokenLimitOptions = {
-  /** Failures an address may have in one window. */
-  readonly maxFailures: number;
+export type AddressLimitOptions = {
+  /** How often in one window. */
+  readonly perWindow: number;
   readonly windowMs: number;
   /** Addresses remembered; beyond it the oldest window is forgotten. Default 10,000. */
   readonly maxAddresses?: number | undefined;
@@ -11,32 +12,33 @@ export type FailedTokenLimitOptions = {
   readonly now: () => number;
 };
 
-type Window = { readonly startedAt: number; failures: number };
+type Window = { readonly startedAt: number; count: number };
 
-export class FailedTokenLimit {
-  readonly #options: FailedTokenLimitOptions;
+export class AddressLimit {
+  readonly #options: AddressLimitOptions;
   // In order of `startedAt`: the first is the oldest.
   readonly #windows = new Map<string, Window>();
 
-  constructor(options: FailedTokenLimitOptions) {
+  constructor(options: AddressLimitOptions) {
     this.#options = options;
   }
 
-  /** Milliseconds for which no token of `address` is looked at; 0 if it may try. */
+  /** Milliseconds for which `address` has to wait; 0 if it may go on. */
   blockedMs(address: string): number {
     const window = this.#current(address);
-    if (window === undefined || window.failures < this.#options.maxFailures) return 0;
+    if (window === undefined || window.count < this.#options.perWindow) return 0;
     return window.startedAt + this.#options.windowMs - this.#options.now();
   }
 
-  noteFailure(address: string): void {
+  /** Counts one. */
+  note(address: string): void {
     const window = this.#current(address);
     if (window !== undefined) {
-      window.failures += 1;
+      window.count += 1;
       return;
     }
     this.#makeRoom();
-    this.#windows.set(address, { startedAt: this.#options.now(), failures: 1 });
+    this.#windows.set(address, { startedAt: this.#options.now(), count: 1 });
   }
 
   #current(address: string): Window | undefined {
