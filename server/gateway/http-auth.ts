@@ -1,0 +1,37 @@
+// Owns authentication of plain HTTP requests: the token of the Authorization header, an identity or the
+// refusal to answer with.
+
+import type { FastifyRequest } from 'fastify';
+import type { Authenticator, AuthVerdict } from '../auth/authenticator.ts';
+import type { Identity } from '../auth/identity.ts';
+import { refusalOf } from './auth-frame.ts';
+import { limitAddress } from './client-address.ts';
+import { headerCredentials } from './credentials.ts';
+import type { HttpRefusal } from './http-refusal.ts';
+
+export type HttpIdentity =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'known'; readonly identity: Identity }
+  | { readonly kind: 'refused'; readonly refusal: HttpRefusal };
+
+/** Who made the request; `anonymous` without an Authorization header. */
+export async function identifyRequest(request: FastifyRequest, authenticator: Authenticator): Promise<HttpIdentity> {
+  const credentials = headerCredentials(request);
+  if (credentials.kind === 'none') return { kind: 'anonymous' };
+  const verdict: AuthVerdict =
+    credentials.kind === 'token'
+      ? await authenticator.authenticate(credentials.token, limitAddress(request))
+      : { ok: false, code: 'bad_token' };
+  if (verdict.ok) return { kind: 'known', identity: verdict.identity };
+  return { kind: 'refused', refusal: httpRefusalOf(verdict) };
+}
+
+const STATUS = { bad_token: 401, token_expired: 401, rate_limited: 429, unavailable: 503 } as const;
+
+/** The HTTP answer to a refused token. */
+export function httpRefusalOf({ code, retryAfterMs }: Extract<AuthVerdict, { ok: false }>): HttpRefusal {
+  return { statusCode: STATUS[code], error: code, message: refusalOf(code).message, retryAfterMs };
+}
+
+export const AUTH_REQUIRED: HttpRefusal = { statusCode: 401, error: 'auth_required', message: 'A token is required' };
+export const ADMINS_ONLY: HttpRefusal = { statusCode: 403, error: 'forbidden', message: 'For admins only' };

@@ -1,0 +1,94 @@
+// Owns the making of the Fastify application: bounds on requests, the shape of its errors, its access log.
+// Fastify's own logging is off: it prints URLs with their tokens. Routes are registered by gateway.ts.
+
+import swagger from '@fastify/swagger';
+import websocket from '@fastify/websocket';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from '../lib/logger.ts';
+import type { GatewaySettings } from './gateway-settings.ts';
+import { type HttpRefusal, refusalOfError, sendRefusal } from './http-refusal.ts';
+import { redactUrl } from './redact-url.ts';
+
+export type HttpServerOptions = {
+  readonly settings: Pick<GatewaySettings, 'http' | 'bounds'>;
+  readonly log: Logger;
+};
+
+const MAX_HEADER_BYTES = 32 * 1024;
+
+/** An application without routes. Nothing listens yet. */
+export function createHttpServer({ settings, log }: HttpServerOptions): FastifyInstance {
+  const { http, bounds } = settings;
+  const app = fastify({
+    logger: false,
+    trustProxy: http.trustProxy.length > 0 ? [...http.trustProxy] : false,
+    bodyLimit: http.maxBodyBytes,
+    requestTimeout: bounds.requestTimeoutMs,
+    http: { headersTimeout: bounds.headersTimeoutMs, maxHeaderSize: MAX_HEADER_BYTES },
+    // What is unknown or of another type is refused, never dropped or bent into shape.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+    routerOptions: { maxParamLength: 300 },
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, _request, reply) =>
+      void sendRefusal(reply as unknown as FastifyReply, refusalOfError(error)),
+  });
+  app.setErrorHandler((error: Parameters<typeof refusalOfError>[0], request, reply) => {
+    const refusal = refusalOfError(error);
+    if (refusal.statusCode === 500) log.error({ err: error, ...describe(request) }, 'request failed');
+    return sendRefusal(reply, refusal);
+  });
+  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, NOT_FOUND));
+  app.addHook('onRequest', refuseForeignUpgrade);
+  app.addHook('onSend', async (_request, reply) => void reply.headers(SAFE_HEADERS));
+  app.addHook('onResponse', async (request, reply) => logRequest(request, reply, log));
+  app.register(websocket, {
+    options: { perMessageDeflate: false, maxPayload: bounds.payloadBytes, clientTracking: true },
+    // ws has sent the close frame that fits the fault; the session's own end does the rest.
+    errorHandler: (error) => log.debug({ err: error.message }, 'socket broke the protocol'),
+    preClose: function (this: FastifyInstance, done) {
+      for (const client of this.websocketServer.clients) client.terminate();
+      this.websocketServer.close(() => done());
+    },
+  });
+  app.register(swagger, { openapi: OPENAPI });
+  return app;
+}
+
+const OPENAPI = {
+  openapi: '3.1.0',
+  info: { title: 'Rowcast', description: 'Realtime server for PostgreSQL', version: '0.1.0' },
+  components: { securitySchemes: { bearer: { type: 'http' as const, scheme: 'bearer', bearerFormat: 'JWT' } } },
+};
+
+const NOT_FOUND: HttpRefusal = { statusCode: 404, error: 'not_found', message: 'No such route' };
+const SAFE_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+// An upgrade at any other path would be accepted first and closed after.
+async function refuseForeignUpgrade(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  const isForeign = request.ws && request.routeOptions.url !== '/realtime';
+  return isForeign ? sendRefusal(reply, NOT_FOUND) : undefined;
+}
+
+function answerBrokenRequest(error: Error & { code?: string }, socket: import('node:net').Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
+  const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const [statusCode, status, code] = isTooLarge
+    ? [431, 'Request Header Fields Too Large', 'headers_too_large']
+    : [400, 'Bad Request', 'bad_request'];
+  const body = JSON.stringify({ error: code, message: 'The request cannot be read', statusCode });
+  socket.end(
+    `HTTP/1.1 ${statusCode} ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function describe(request: FastifyRequest): { method: string; url: string; address: string } {
+  return { method: request.method, url: redactUrl(request.url), address: request.ip };
+}
+
+const PROBES: ReadonlySet<string | undefined> = new Set(['/livez', '/readyz', '/metrics']);
+
+function logRequest(request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+  const fields = { ...describe(request), status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
+  if (PROBES.has(request.routeOptions.url)) log.debug(fields, 'request');
+  else log.info(fields, 'request');
+}
