@@ -138,9 +138,9 @@ export const SETTINGS = {
     ),
     roleClaim: setting(
       'ROWCAST_JWT_ROLE_CLAIM',
-      text('the name of a claim', 'role', '^[^\\s]+$'),
+      text('the name or the path of a claim', 'app_metadata.role', '^[^\\s]+$'),
       'role',
-      'The claim that names the role.',
+      'The claim that names the role; dots lead into objects.',
     ),
     defaultRole: optional(
       'ROWCAST_DEFAULT_ROLE',
@@ -156,6 +156,12 @@ export const SETTINGS = {
     ),
     allowAnon: setting('ROWCAST_ALLOW_ANON', flag, 'false', 'Whether a connection without a token has the role anon.'),
     allowNoExp: setting('ROWCAST_JWT_ALLOW_NO_EXP', flag, 'false', 'Whether tokens without exp are taken.'),
+    clockToleranceMs: setting(
+      'ROWCAST_CLOCK_TOLERANCE',
+      duration('0', '5m', '5s'),
+      '5s',
+      'How early a token (nbf) may come.',
+    ),
     deadlineMs: setting(
       'ROWCAST_AUTH_DEADLINE',
       waitTime('10s'),
