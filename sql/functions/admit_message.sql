@@ -1,30 +1,18 @@
 -- The one gate of realtime.messages: settles every column that a publisher may not choose, whatever way the
 -- row came. Definer, because it reads channels and ids that the publisher may not see.
--- Unknown, disabled and unpersisted channels raise what a refusing policy raises, word for word, so that
--- nobody learns which channels exist; who is not subject to row security is told the reason.
+-- Unknown, disabled and unpersisted channels leave channel_id null, which the policy rowcast_admitted refuses
+-- after the publisher's own policies; who is not subject to row security is told the reason at once.
 -- A repeated id is skipped (the INSERT reports 0 rows); realtime.last_message_id then holds the id of the
 -- message that it repeats.
 create or replace function realtime.admit_message() returns trigger
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   claims jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
   channel record;
   hash bytea;
-  known realtime.message_ids;
+  known record;
 begin
-  select d.* into channel from realtime.deciding_channel(new.channel_name) d;
-  if channel.channel_id is null or not channel.enabled or not channel.persist then
-    raise exception using errcode = '42501',
-      message = 'new row violates row-level security policy for table "messages"',
-      detail = case when realtime.sees_all_channels(coalesce(nullif(current_setting('role'), 'none'), session_user)) then
-        case when channel.channel_id is null then format('no channel matches %s', new.channel_name)
-             when not channel.enabled then format('channel %s is disabled', channel.pattern)
-             else format('channel %s has persist = false: it takes messages over a socket or over HTTP only', channel.pattern) end
-        else '' end;
-  end if;
-
-  new.channel_id := channel.channel_id;
   new.sender_type := case when claims is null or claims = '{}' then 'system' else 'user' end;
   new.sender_id := claims ->> 'sub';
   new.connection_id := nullif(current_setting('realtime.connection_id', true), '');
@@ -32,12 +20,28 @@ begin
   new.ws_audience_count := 0;
   new.wh_audience_count := 0;
   new.wh_delivered_count := 0;
+  new.channel_id := null;
+  -- For policies that ask for the name as they do on realtime.channels.
+  perform set_config('realtime.channel_name', coalesce(new.channel_name, ''), true);
+
+  select d.* into channel from realtime.deciding_channel(new.channel_name) d;
+  if channel.channel_id is null or not channel.enabled or not channel.persist then
+    if realtime.sees_all_channels(coalesce(nullif(current_setting('role'), 'none'), session_user)) then
+      raise exception using errcode = '42501', message =
+        case when channel.channel_id is null then format('no channel matches %s', new.channel_name)
+             when not channel.enabled then format('channel %s is disabled', channel.pattern)
+             else format('channel %s has persist = false: SQL cannot publish to it', channel.pattern) end;
+    end if;
+    new.id := coalesce(new.id, realtime.uuid_v7());
+    return new;
+  end if;
+  new.channel_id := channel.channel_id;
 
   if new.id is null then
     new.id := realtime.uuid_v7();
   else
     if new.sender_type = 'user' and (new.sender_id is null or claims ->> 'role' = 'anon') then
-      raise exception using errcode = '22023', message = 'an id can be chosen by senders with a sub only';
+      raise exception using errcode = '22023', message = 'an id can be chosen only by senders with a sub, and not by anon';
     end if;
     hash := sha256(convert_to(jsonb_build_array(new.event_name, new.payload)::text, 'UTF8'));
     new.id := realtime.hashed_message_id(coalesce(new.sender_id, ''), new.channel_name, new.id);
@@ -46,7 +50,7 @@ begin
       on conflict (message_id) do update set content_hash = excluded.content_hash, created_at = excluded.created_at
         where m.created_at < now() - interval '24 hours';
       exit when found;
-      select * into known from realtime.message_ids m where m.message_id = new.id;
+      select m.content_hash into known from realtime.message_ids m where m.message_id = new.id;
       -- Between the two statements the id may have been removed by retention: then it is free.
       continue when not found;
       if known.content_hash <> hash then
@@ -58,8 +62,7 @@ begin
     end loop;
   end if;
 
-  -- For policies that ask for the name as they do on realtime.channels, and for publishers without SELECT.
-  perform set_config('realtime.channel_name', new.channel_name, true);
+  -- For publishers without SELECT, who could not use RETURNING.
   perform set_config('realtime.last_message_id', new.id::text, true);
   return new;
 end

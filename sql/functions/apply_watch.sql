@@ -2,7 +2,7 @@
 -- Called twice: by a trigger as the writer of the row, then by one as Rowcast's login. What neither may do
 -- ends the statement with the one to run instead.
 create or replace function realtime.apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   before oid := realtime.relation_oid(realtime.watched_relation(old_pattern));

@@ -3,7 +3,7 @@
 -- out; virtual columns cannot be published at all. A column list of another publication does the same on
 -- every version.
 create or replace function realtime.full_refusal(relid oid) returns text
-language plpgsql stable
+language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
   culprit text;

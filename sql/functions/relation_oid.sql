@@ -1,7 +1,7 @@
 -- The relation that a spelling means: table or schema.table, quoted or not; names are taken as they stand,
 -- without folding to lower case, and a bare one is of schema public whatever search_path says.
 create or replace function realtime.relation_oid(spelling text) returns oid
-language plpgsql stable
+language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
   parts text[] := regexp_match(spelling, '^(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)$');

@@ -1,6 +1,6 @@
 -- Sets replica identity full on a table and all its partitions, as the current user, or says why not.
 create or replace function realtime.set_full(relid oid) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   refusal text := realtime.full_refusal(relid);

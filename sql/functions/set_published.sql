@@ -1,7 +1,7 @@
 -- Puts a table into the publication that fits it, or takes it out; as the current user. Nothing is altered
 -- where all is right already. An owner's own publication <prefix>_<owner> counts as well.
 create or replace function realtime.set_published(relid oid, published boolean) returns text
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   prefix text := realtime.publication_prefix();

@@ -1,7 +1,7 @@
 -- Before a channel row is written: the canonical spelling of db: patterns (so that one table is one row),
 -- and updated_at.
 create or replace function realtime.settle_channel() returns trigger
-language plpgsql set search_path = ''
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   relid oid;

@@ -15,7 +15,7 @@ $$;
 comment on function realtime.watch_as_writer() is 'Trigger of realtime.channels: publishes tables as the writer of the row, where that role may.';
 
 create or replace function realtime.watch_as_owner() returns trigger
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform realtime.apply_watch(
@@ -27,7 +27,7 @@ revoke execute on function realtime.watch_as_owner() from public;
 comment on function realtime.watch_as_owner() is 'Trigger of realtime.channels: publishes tables as Rowcast''s login, or raises the statement to run.';
 
 create or replace function realtime.unwatch_all() returns trigger
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   relid oid;

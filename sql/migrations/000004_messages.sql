@@ -4,7 +4,7 @@
 
 create table realtime.messages (
   id uuid not null,
-  channel_id uuid,
+  channel_id uuid not null,
   channel_name text collate "C" not null,
   event_name text collate "C" not null,
   payload jsonb not null,
@@ -28,6 +28,12 @@ create table realtime.messages (
   constraint messages_sender_type_known check (sender_type in ('user', 'system'))
 ) partition by range (created_at);
 alter table realtime.messages enable row level security;
+
+-- The trigger leaves channel_id null where the channel is unknown, disabled or not persisted. Refusing it by a
+-- policy means that the publisher's own policies are asked first: who may not publish to a name gets one
+-- and the same error, whether there is such a channel or not.
+create policy rowcast_admitted on realtime.messages as restrictive for insert to public
+  with check (channel_id is not null);
 
 -- The app must never fail because nobody made a partition: day partitions are made ahead, this one takes the rest.
 create table realtime.messages_default partition of realtime.messages default;
