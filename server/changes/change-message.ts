@@ -24,5 +24,8 @@ export type ChangeMessage = {
   readonly newImage: Uint8Array | null;
 };
 
-/** What a batch of the WAL became, in its order. */
-export type Translated = ChangeMessage | CommitEntry;
+/** What a batch of the WAL became: its changes in order, and the last transaction that ended in it. */
+export type TranslatedBatch = {
+  readonly messages: readonly ChangeMessage[];
+  readonly commit: CommitEntry | undefined;
+};

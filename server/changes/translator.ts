@@ -9,8 +9,8 @@ import { type CanonicalChannel, canonicalTableChannel } from '../protocol/channe
 import type { RowEvent } from '../protocol/client-frame.ts';
 import { messageIds } from '../protocol/message-id.ts';
 import type { Relation } from '../replication/relation.ts';
-import type { RowEntry, Transaction, TruncateEntry, WalBatch } from '../replication/wal-entry.ts';
-import type { ChangeMessage, Translated } from './change-message.ts';
+import type { CommitEntry, RowEntry, Transaction, TruncateEntry, WalBatch } from '../replication/wal-entry.ts';
+import type { ChangeMessage, TranslatedBatch } from './change-message.ts';
 import { formatCommitTime } from './commit-time.ts';
 import { RowEncoder } from './row-encoder.ts';
 import type { TypeResolver } from './type-resolver.ts';
@@ -45,17 +45,18 @@ export class Translator {
     this.#options = options;
   }
 
-  /** The messages and commits of `batch`, in order. Waits only for types that it meets for the first time. */
-  async translate(batch: WalBatch): Promise<Translated[]> {
+  /** The messages of `batch`, in order. Waits only for types that it meets for the first time. */
+  async translate(batch: WalBatch): Promise<TranslatedBatch> {
     await this.#prepare(batch);
     const out = new ByteWriter(batch.bytes + (batch.bytes >> 1) + 1024);
-    const translated: Translated[] = [];
+    const messages: ChangeMessage[] = [];
+    let commit: CommitEntry | undefined;
     for (const entry of batch.entries) {
-      if (entry.kind === 'commit') translated.push(entry);
-      else if (entry.kind === 'truncate') this.#truncate(out, entry, translated);
-      else if (entry.relation.schema !== OWN_SCHEMA) translated.push(this.#row(out, entry));
+      if (entry.kind === 'commit') commit = entry;
+      else if (entry.kind === 'truncate') this.#truncate(out, entry, messages);
+      else if (entry.relation.schema !== OWN_SCHEMA) messages.push(this.#row(out, entry));
     }
-    return translated;
+    return { messages, commit };
   }
 
   async #prepare(batch: WalBatch): Promise<void> {
@@ -91,14 +92,14 @@ export class Translator {
     });
   }
 
-  #truncate(out: ByteWriter, entry: TruncateEntry, translated: Translated[]): void {
+  #truncate(out: ByteWriter, entry: TruncateEntry, messages: ChangeMessage[]): void {
     const context = this.#contextOf(entry.transaction);
     for (const [offset, relation] of entry.relations.entries()) {
       const start = out.length;
       out.text(`{"schema":${JSON.stringify(relation.schema)},"table":${JSON.stringify(relation.name)},`);
       out.ascii(`${context.middles.TRUNCATE}"new":null,"old":null}`);
       const part = { channel: channelOf(relation), relation, event: 'TRUNCATE' as const, index: entry.index + offset };
-      translated.push(this.#message(context, { ...part, payload: out.view(start), oldImage: null, newImage: null }));
+      messages.push(this.#message(context, { ...part, payload: out.view(start), oldImage: null, newImage: null }));
     }
   }
 

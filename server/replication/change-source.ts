@@ -5,20 +5,17 @@ import type { Client } from 'pg';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Lsn } from '../lib/position.ts';
+import { UnrecoverableError } from '../lib/service.ts';
 import { type Leadership, tryToLead } from './leadership.ts';
 import { prepareSlot, type StartPoint } from './slot.ts';
+import { startRefusal } from './start-refusal.ts';
 import { WalStream, type WalStreamOptions } from './wal-stream.ts';
 
 export type ChangeSourceOptions = Pick<
   WalStreamOptions,
-  | 'connection'
-  | 'slot'
-  | 'publications'
-  | 'maxQueuedBytes'
-  | 'statusIntervalMs'
-  | 'silenceLimitMs'
-  | 'keepaliveRunLimit'
+  'connection' | 'slot' | 'maxQueuedBytes' | 'statusIntervalMs' | 'silenceLimitMs' | 'keepaliveRunLimit'
 > & {
+  readonly publicationPrefix: string;
   /** Opens a session with the pinned settings; it is ended by `close`. */
   readonly openSession: () => Promise<Client>;
   /** Name of this server, for whoever looks at the checkpoint. */
@@ -44,6 +41,8 @@ export async function openChangeSource(
 ): Promise<OpenSource | undefined> {
   const client = await options.openSession();
   try {
+    const refusal = await startRefusal(client, options.slot);
+    if (refusal !== undefined) throw new UnrecoverableError(refusal);
     const leadership = await tryToLead(client, options.slot, options.holder);
     if (leadership === undefined) {
       await client.end();

@@ -21,14 +21,15 @@ export type StartPoint = {
   readonly mayAck: Lsn;
   readonly confirmed: Lsn;
   readonly systemIdentifier: string;
+  readonly publications: readonly string[];
   /** Why positions from before no longer hold; null where they do. */
   readonly newEpoch: NewEpochReason | null;
 };
 
 export type SlotOptions = {
   readonly slot: string;
-  /** All that the stream names; they exist before the slot does. */
-  readonly publications: readonly string[];
+  /** The stream names the publication of this name and all that start with it and `_`; they exist before the slot does. */
+  readonly publicationPrefix: string;
   readonly log: Logger;
 };
 
@@ -62,8 +63,9 @@ async function readServer(client: ClientBase): Promise<ServerRow> {
 
 async function readFacts(client: ClientBase, options: SlotOptions, server: ServerRow): Promise<StartFacts> {
   const publications = await client.query<{ pubname: string; oid: number }>(
-    'select pubname, oid::int from pg_catalog.pg_publication where pubname = any($1::name[])',
-    [options.publications],
+    `select pubname, oid from pg_catalog.pg_publication
+     where pubname = $1 or pg_catalog.starts_with(pubname::text, $1 || '_') order by pubname`,
+    [options.publicationPrefix],
   );
   return {
     checkpoint: await readCheckpoint(client),
@@ -108,10 +110,18 @@ async function readCheckpoint(client: ClientBase): Promise<Checkpoint | null> {
   };
 }
 
-function resume({ checkpoint, slot, systemIdentifier }: StartFacts): StartPoint {
+function resume({ checkpoint, slot, systemIdentifier, publications }: StartFacts): StartPoint {
   const { epoch, handled, mayAck } = must(checkpoint, 'the checkpoint');
   const confirmed = must(slot?.confirmed, 'the confirmed LSN');
-  return { epoch, handled, mayAck, confirmed, systemIdentifier, newEpoch: null };
+  return {
+    epoch,
+    handled,
+    mayAck,
+    confirmed,
+    systemIdentifier,
+    publications: Object.keys(publications),
+    newEpoch: null,
+  };
 }
 
 // Creating waits for the transactions that are open now; an abandoned attempt leaves nothing behind but a
@@ -137,12 +147,7 @@ async function beginEpoch(client: ClientBase, facts: StartFacts, reason: NewEpoc
       JSON.stringify(facts.publications),
     ],
   );
-  return {
-    epoch,
-    handled: confirmed,
-    mayAck: confirmed,
-    confirmed,
-    systemIdentifier: facts.systemIdentifier,
-    newEpoch: reason,
-  };
+  const { systemIdentifier } = facts;
+  const publications = Object.keys(facts.publications);
+  return { epoch, handled: confirmed, mayAck: confirmed, confirmed, systemIdentifier, publications, newEpoch: reason };
 }

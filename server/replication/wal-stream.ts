@@ -88,6 +88,11 @@ export class WalStream {
     return this.#walEnd;
   }
 
+  /** The highest LSN that the server was told it may forget. */
+  get confirmed(): Lsn {
+    return this.#confirmed;
+  }
+
   /** Whether no transaction is open and no entry waits to be taken. */
   get isDrained(): boolean {
     return this.#entries.length === 0 && !this.#decoder.isInTransaction;

@@ -1,0 +1,54 @@
+// Owns the look at the catalogue once a second: tables whose key came or went, that were dropped and made
+// again, or that a channel row names, move to the publication where they belong. Says each thing it did or
+// could not do once, not every second.
+
+import type { Pool } from 'pg';
+import { pause } from '../lib/backoff.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Service } from '../lib/service.ts';
+import type { WatchCompletion } from './watch-completion.ts';
+
+export type CataloguePollOptions = {
+  readonly pool: Pool;
+  readonly completion: WatchCompletion;
+  readonly intervalMs: number;
+  readonly log: Logger;
+};
+
+type Outcome = { relation: string; action: string; ok: boolean; detail: string | null };
+
+export class CataloguePoll implements Service {
+  readonly name = 'catalogue-poll';
+  readonly #options: CataloguePollOptions;
+  #told = new Set<string>();
+
+  constructor(options: CataloguePollOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#look();
+      await pause(this.#options.intervalMs, signal);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { pool, completion } = this.#options;
+    const { rows } = await pool.query<Outcome>('select relation, action, ok, detail from realtime.reconcile_watched()');
+    const now = new Set<string>();
+    for (const outcome of rows) {
+      const key = JSON.stringify(outcome);
+      if (!this.#told.has(key)) this.#tell(outcome);
+      now.add(key);
+    }
+    this.#told = now;
+    await completion.lookAtAll();
+  }
+
+  #tell({ relation, action, ok, detail }: Outcome): void {
+    const fields = { relation, action, detail };
+    if (ok) this.#options.log.info(fields, 'the watching of a table was adjusted');
+    else this.#options.log.warn(fields, 'the watching of a table needs attention');
+  }
+}

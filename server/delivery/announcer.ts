@@ -1,0 +1,28 @@
+// Owns what everybody is told: that the stream stalls or flows again, and that positions from before no
+// longer hold. Ordered behind all that was queued for a connection before.
+
+import type { Hub } from '../hub/hub.ts';
+import type { Position } from '../lib/position.ts';
+import { encodeServerFrame, type GapReason } from '../protocol/server-frame.ts';
+import type { StatusReport } from './stream-status.ts';
+
+export class Announcer {
+  readonly #hub: Hub;
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+  }
+
+  system({ status, since }: StatusReport, lagBytes: number | null): void {
+    this.#all(encodeServerFrame({ type: 'system', status, lagBytes, since: since.toISOString() }));
+  }
+
+  /** What lies between `from` and `to` may be missing. */
+  gap(reason: GapReason, from: Position | null, to: Position): void {
+    this.#all(encodeServerFrame({ type: 'gap', reason, from, to }));
+  }
+
+  #all(bytes: Uint8Array): void {
+    for (const connection of this.#hub.connections()) this.#hub.send(connection, bytes);
+  }
+}

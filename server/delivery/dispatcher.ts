@@ -1,0 +1,116 @@
+// Owns the walk of a batch: translate, decide the audience, fan out, hand to the journal. All waiting
+// happens before the fan-out of a run, which is one synchronous turn; so whoever subscribes between two
+// turns gets everything above `position`, and nothing at or below it. Sockets hold the WAL for a bounded
+// time only, the journal for as long as it is behind its bound.
+
+import type { ChangeMessage } from '../changes/change-message.ts';
+import type { Translator } from '../changes/translator.ts';
+import type { Hub } from '../hub/hub.ts';
+import { pause } from '../lib/backoff.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Position } from '../lib/position.ts';
+import type { TableAccess } from '../policies/table-access.ts';
+import type { WalBatch } from '../replication/wal-entry.ts';
+import { ADMINS_ONLY, type Audience, audienceOf } from './audience.ts';
+import type { DeliveryCounters } from './delivery-counters.ts';
+import { fanOut } from './fan-out.ts';
+import type { JournalQueue } from './journal-queue.ts';
+
+export type DispatcherOptions = {
+  readonly hub: Hub;
+  readonly translator: Translator;
+  readonly access: TableAccess;
+  readonly queue: JournalQueue;
+  /** Where delivery stood before: nothing at or below is fanned out again by this process. */
+  readonly position: Position;
+  /** Longest wait for sockets that are behind but draining, a batch. */
+  readonly drainWaitMs: number;
+  readonly counters: DeliveryCounters;
+  readonly log: Logger;
+};
+
+/** How often a wait for sockets looks again. */
+const DRAIN_LOOK_MS = 2;
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  #position: Position;
+  #isBusy = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#position = options.position;
+  }
+
+  /** Everything at or below has been fanned out; everything above will be. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  /** Delivers `batch` whole. Rejects only when the database cannot be asked for what decoding needs. */
+  async dispatch(batch: WalBatch, signal: AbortSignal): Promise<void> {
+    this.#isBusy = true;
+    const { translator, queue } = this.#options;
+    const { messages, commit } = await translator.translate(batch);
+    for (let from = 0; from < messages.length; ) {
+      const to = endOfRun(messages, from);
+      await this.#deliverRun(messages.slice(from, to));
+      from = to;
+    }
+    if (commit !== undefined) queue.commit(commit.transaction.lsn, commit.endLsn);
+    this.#options.hub.flush();
+    queue.wake();
+    await this.#waitForSockets(signal);
+    await queue.room(signal);
+    this.#isBusy = false;
+  }
+
+  async #deliverRun(run: readonly ChangeMessage[]): Promise<void> {
+    const isWanted = this.#options.hub.hasSubscribers((run[0] as ChangeMessage).channel);
+    this.#fanOut(run, isWanted ? await this.#audience(run) : ADMINS_ONLY);
+  }
+
+  // Judged by the last transaction of the run: a snapshot that contains it contains those before it.
+  async #audience(run: readonly ChangeMessage[]): Promise<Audience> {
+    const last = run[run.length - 1] as ChangeMessage;
+    try {
+      return await audienceOf(this.#options.access, last.relation, last.transaction.xid);
+    } catch (error) {
+      this.#options.log.error({ err: error, channel: last.channel }, 'access could not be decided: denied');
+      return ADMINS_ONLY;
+    }
+  }
+
+  // One synchronous turn: what is fanned out and where delivery stands change together.
+  #fanOut(run: readonly ChangeMessage[], audience: Audience): void {
+    const { hub, queue, counters } = this.#options;
+    const fresh = run.findIndex((message) => message.position > this.#position);
+    const delivered = fresh === -1 ? [] : run.slice(fresh);
+    const counts = delivered.length === 0 ? new Uint32Array(0) : fanOut(hub, delivered, audience);
+    const repeated = run.length - delivered.length;
+    for (const [index, message] of run.entries()) queue.push(message, counts[index - repeated] ?? 0);
+    counters.changes(run.length);
+    counters.deliveries(counts.reduce((sum, count) => sum + count, 0));
+    const last = run[run.length - 1] as ChangeMessage;
+    if (last.position > this.#position) this.#position = last.position;
+  }
+
+  async #waitForSockets(signal: AbortSignal): Promise<void> {
+    const until = performance.now() + this.#options.drainWaitMs;
+    while (this.#options.hub.checkBehind() && performance.now() < until && !signal.aborted) {
+      await pause(DRAIN_LOOK_MS, signal);
+    }
+  }
+}
+
+/** The end of the neighbours from `from` on that are of one table version, whatever transactions they are of. */
+function endOfRun(messages: readonly ChangeMessage[], from: number): number {
+  const { relation } = messages[from] as ChangeMessage;
+  let to = from + 1;
+  while (to < messages.length && messages[to]?.relation === relation) to++;
+  return to;
+}

@@ -1,0 +1,109 @@
+// Owns what waits to be journaled: changes and commits in their order, counted in bytes. Fan-out may run
+// ahead of the journal by so much and no more; who is over the bound waits, and the stream with it.
+
+import type { ChangeMessage } from '../changes/change-message.ts';
+import type { Lsn } from '../lib/position.ts';
+
+export type JournalEntry = {
+  readonly message: ChangeMessage;
+  /** Subscriptions it was written to at first fan-out. */
+  readonly audienceCount: number;
+  readonly bytes: number;
+};
+
+/** What one journal transaction covers. */
+export type JournalBatch = {
+  readonly entries: readonly JournalEntry[];
+  /** The last whole transaction in it; undefined while one is still under way. */
+  readonly commit: { readonly lsn: Lsn; readonly endLsn: Lsn } | undefined;
+};
+
+/** What an entry weighs beside its payload and images. */
+const ENTRY_OVERHEAD_BYTES = 300;
+
+export class JournalQueue {
+  readonly #maxBytes: number;
+  #entries: JournalEntry[] = [];
+  #commit: JournalBatch['commit'];
+  #bytes = 0;
+  #onWork: (() => void) | undefined;
+  #onRoom: (() => void) | undefined;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0 && this.#commit === undefined;
+  }
+
+  push(message: ChangeMessage, audienceCount: number): void {
+    const images = (message.oldImage?.length ?? 0) + (message.newImage?.length ?? 0);
+    const bytes = message.payload.length + images + ENTRY_OVERHEAD_BYTES;
+    this.#entries.push({ message, audienceCount, bytes });
+    this.#bytes += bytes;
+  }
+
+  /** A source transaction is complete. Its changes, if any are kept, were pushed before. */
+  commit(lsn: Lsn, endLsn: Lsn): void {
+    this.#commit = { lsn, endLsn };
+  }
+
+  /** Tells the journal that there is work. */
+  wake(): void {
+    const onWork = this.#onWork;
+    this.#onWork = undefined;
+    onWork?.();
+  }
+
+  /** Takes up to `maxEntries`; the commit goes with the batch that empties the queue. */
+  take(maxEntries: number): JournalBatch {
+    const isAll = this.#entries.length <= maxEntries;
+    const entries = isAll ? this.#entries : this.#entries.slice(0, maxEntries);
+    this.#entries = isAll ? [] : this.#entries.slice(maxEntries);
+    const commit = isAll ? this.#commit : undefined;
+    if (isAll) this.#commit = undefined;
+    return { entries, commit };
+  }
+
+  /** Frees the room of a batch once it is written. */
+  release(batch: JournalBatch): void {
+    for (const entry of batch.entries) this.#bytes -= entry.bytes;
+    if (this.#bytes > this.#maxBytes) return;
+    const onRoom = this.#onRoom;
+    this.#onRoom = undefined;
+    onRoom?.();
+  }
+
+  /** Resolves when the queue is within its bound, or `signal` is aborted. */
+  room(signal: AbortSignal): Promise<void> {
+    if (this.#bytes <= this.#maxBytes) return Promise.resolve();
+    return settled(signal, (resolve) => {
+      this.#onRoom = resolve;
+    });
+  }
+
+  /** Resolves when there is something to take, or `signal` is aborted. */
+  work(signal: AbortSignal): Promise<void> {
+    if (!this.isEmpty) return Promise.resolve();
+    return settled(signal, (resolve) => {
+      this.#onWork = resolve;
+    });
+  }
+}
+
+function settled(signal: AbortSignal, wait: (resolve: () => void) => void): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done, { once: true });
+    wait(done);
+  });
+}

@@ -1,0 +1,164 @@
+// Owns the writing of history and checkpoint: one transaction a batch, on the leader's session, its first
+// statement fenced by the term. Only after its COMMIT is the batch's commit end confirmed to the slot. When
+// idle, it lets WAL go that holds nothing for us, by the bounds of traps of Postgres, rule 1. It waits for
+// nothing but the database.
+
+import { pipeline } from 'node:stream/promises';
+import type { Client } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { pause } from '../lib/backoff.ts';
+import { fullXid } from '../lib/full-xid.ts';
+import type { Logger } from '../lib/logger.ts';
+import { formatLsn, type Lsn, type Position } from '../lib/position.ts';
+import { COPY_CHANGES, type EncodePayload, encodeHistory, JSON_AS_IS, JSON_AS_TEXT } from './history-rows.ts';
+import type { JournalBatch, JournalEntry, JournalQueue } from './journal-queue.ts';
+
+export type JournalOptions = {
+  readonly client: Client;
+  readonly term: bigint;
+  readonly queue: JournalQueue;
+  /** `may_ack` as the checkpoint holds it. */
+  readonly mayAck: Lsn;
+  readonly confirm: (lsn: Lsn) => void;
+  /** Changes a transaction holds at most. */
+  readonly maxBatchEntries: number;
+  /** How long a batch waits for company, so that history costs less than a commit a change. */
+  readonly lingerMs: number;
+  /** Idle WAL is let go once there is more than this of it … */
+  readonly idleRaiseBytes: number;
+  /** … or this much time has passed and more than `idleOtherBytes` were written. */
+  readonly idleRaiseIntervalMs: number;
+  readonly idleOtherBytes: number;
+  readonly isDataError: (error: unknown) => boolean;
+  readonly log: Logger;
+};
+
+/** Another server leads: this one must neither write nor confirm. */
+export class FencedError extends Error {
+  override readonly name = 'FencedError';
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #mayAck: Lsn;
+  #raisedAt = performance.now();
+  #isWriting = false;
+  #idleWalEnd: Lsn | undefined;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#mayAck = options.mayAck;
+  }
+
+  /** Whether everything handed over is written and confirmed. */
+  get isIdle(): boolean {
+    return this.#options.queue.isEmpty && !this.#isWriting;
+  }
+
+  /** All WAL up to `walEnd` was read and nothing of it is under way; lets it go if the bounds say so. */
+  idle(walEnd: Lsn): void {
+    if (!this.isIdle || !this.#mayRaise(walEnd)) return;
+    this.#idleWalEnd = walEnd;
+    this.#options.queue.wake();
+  }
+
+  /** Takes back what a predecessor wrote of transactions that it did not finish: they come again, whole. */
+  async prepare(handledEnd: Position): Promise<void> {
+    await this.#options.client.query('delete from realtime.changes where position > $1', [handledEnd]);
+  }
+
+  /** Writes until `signal` is aborted and the queue is empty. Rejects when the database fails or the term is over. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { queue, lingerMs, maxBatchEntries } = this.#options;
+    while (!signal.aborted || !queue.isEmpty) {
+      if (queue.isEmpty) await queue.work(signal);
+      else if (!signal.aborted && queue.bytes < LINGER_BELOW_BYTES) await pause(lingerMs, signal);
+      if (queue.isEmpty) await this.#raiseIdle();
+      else await this.#write(queue.take(maxBatchEntries));
+    }
+  }
+
+  async #write(batch: JournalBatch): Promise<void> {
+    this.#isWriting = true;
+    await this.#writeHalving(batch, JSON_AS_IS);
+    this.#isWriting = false;
+    this.#options.queue.release(batch);
+    if (batch.commit !== undefined) this.#confirm(batch.commit.endLsn);
+  }
+
+  // jsonb cannot hold everything that a column of type json can (\u0000, numbers beyond numeric): the change
+  // at fault is found by halving, and kept as text.
+  async #writeHalving(batch: JournalBatch, encode: EncodePayload): Promise<void> {
+    try {
+      const { commit, entries } = batch;
+      await this.#transaction(commit?.lsn, commit?.endLsn, (xmax) => this.#copy(entries, xmax, encode));
+    } catch (error) {
+      if (!this.#options.isDataError(error) || encode === JSON_AS_TEXT) throw error;
+      await this.#options.client.query('rollback');
+      const { entries, commit } = batch;
+      if (entries.length <= 1) return this.#writeHalving(batch, JSON_AS_TEXT);
+      const middle = entries.length >> 1;
+      await this.#writeHalving({ entries: entries.slice(0, middle), commit: undefined }, encode);
+      await this.#writeHalving({ entries: entries.slice(middle), commit }, encode);
+    }
+  }
+
+  // `may_ack` is committed before the confirmation is sent: a slot ahead of it would mean a new epoch.
+  async #raiseIdle(): Promise<void> {
+    const walEnd = this.#idleWalEnd;
+    this.#idleWalEnd = undefined;
+    if (walEnd === undefined) return;
+    this.#isWriting = true;
+    await this.#transaction(undefined, walEnd, async () => undefined);
+    this.#isWriting = false;
+    this.#confirm(walEnd);
+  }
+
+  #confirm(lsn: Lsn): void {
+    if (lsn > this.#mayAck) this.#mayAck = lsn;
+    this.#raisedAt = performance.now();
+    this.#options.confirm(lsn);
+  }
+
+  #mayRaise(walEnd: Lsn): boolean {
+    const { idleRaiseBytes, idleRaiseIntervalMs, idleOtherBytes } = this.#options;
+    const held = walEnd - this.#mayAck;
+    if (held > BigInt(idleRaiseBytes)) return true;
+    return held > BigInt(idleOtherBytes) && performance.now() - this.#raisedAt > idleRaiseIntervalMs;
+  }
+
+  async #transaction(
+    handled: Lsn | undefined,
+    mayAck: Lsn | undefined,
+    write: (xmax: bigint) => Promise<void>,
+  ): Promise<void> {
+    const { client, term } = this.#options;
+    await client.query('begin; set local synchronous_commit = on');
+    const { rows } = await client.query<{ xmax: string }>(CHECKPOINT, [
+      term.toString(),
+      handled === undefined ? null : formatLsn(handled),
+      mayAck === undefined ? null : formatLsn(mayAck),
+    ]);
+    const row = rows[0];
+    if (row === undefined) throw new FencedError(`term ${term} is over: another server leads`);
+    await write(BigInt(row.xmax));
+    await client.query('commit');
+  }
+
+  async #copy(entries: readonly JournalEntry[], xmax: bigint, encode: EncodePayload): Promise<void> {
+    if (entries.length === 0) return;
+    const rows = encodeHistory(entries, (xid) => fullXid(xid, xmax), encode);
+    const target = this.#options.client.query(copyFrom(COPY_CHANGES));
+    await pipeline([rows], target);
+  }
+}
+
+/** Below this much a batch waits for company. */
+const LINGER_BELOW_BYTES = 256 * 1024;
+
+/** The fenced first statement of every journal transaction. */
+const CHECKPOINT = `
+  update realtime.checkpoint set
+    handled = greatest(handled, $2::pg_lsn), may_ack = greatest(may_ack, $3::pg_lsn), updated_at = pg_catalog.now()
+  where term = $1::bigint
+  returning pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text as xmax`;
