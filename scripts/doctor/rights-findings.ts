@@ -93,7 +93,7 @@ async function judgeRoles(client: Client, config: Config, facts: LoginFacts, log
   const { rows } = await client.query<RoleFacts>(
     `select w.name, r.oid is not null as "exists", coalesce(r.rolbypassrls or r.rolsuper, false) as bypassrls,
        coalesce(pg_has_role(current_user, r.oid, 'MEMBER'), false) as member
-     from unnest($1::text[]) w (name) left join pg_roles r on r.rolname = w.name`,
+     from unnest($1::text[]) with ordinality w (name, place) left join pg_roles r on r.rolname = w.name order by w.place`,
     [config.auth.roles],
   );
   return rows.flatMap((role) => judgeRole(role, facts, login));

@@ -27,7 +27,7 @@ export async function tableFindings(client: Client, config: Config): Promise<Fin
     const message = 'no table is watched yet';
     return [{ level: 'note', topic: 'tables', message, remedy: "select realtime.watch('public.posts');" }];
   }
-  return tables.flatMap(judgeTable);
+  return tables.flatMap((table) => judgeTable(table, config.replication.publication));
 }
 
 async function readTables(client: Client, roles: readonly string[]): Promise<TableFacts[]> {
@@ -47,13 +47,13 @@ async function readTables(client: Client, roles: readonly string[]): Promise<Tab
   return rows;
 }
 
-function judgeTable(table: TableFacts): Finding[] {
+function judgeTable(table: TableFacts, prefix: string): Finding[] {
   const topic = `table ${table.relation ?? table.pattern}`;
   if (table.relation === null) {
     const remedy = `create it again, or delete the channel: select realtime.unwatch(…), or DELETE /api/realtime/channels/…`;
     return [{ level: 'warning', topic, message: `${table.pattern} is watched, but there is no such table`, remedy }];
   }
-  return [judgeIdentity(topic, table), ...judgePublished(topic, table), judgeReaders(topic, table)];
+  return [judgeIdentity(topic, table), ...judgePublished(topic, table, prefix), judgeReaders(topic, table)];
 }
 
 function judgeIdentity(topic: string, { relation, identity, gap }: TableFacts): Finding {
@@ -76,11 +76,11 @@ function judgeIdentity(topic: string, { relation, identity, gap }: TableFacts): 
   };
 }
 
-function judgePublished(topic: string, { relation, carriers, gap }: TableFacts): Finding[] {
+function judgePublished(topic: string, { relation, carriers, gap }: TableFacts, prefix: string): Finding[] {
   if (carriers.length > 0) return [];
   const message = 'is watched, but in no publication, so nothing is delivered';
   const remedy = 'run as the owner of the table and the publication';
-  const publication = gap === null ? 'rowcast' : 'rowcast_inserts';
+  const publication = gap === null ? prefix : `${prefix}_inserts`;
   const sql = [`alter publication ${quoteName(publication)} add table only ${relation};`];
   return [{ level: 'problem', topic, message, remedy, sql }];
 }

@@ -253,7 +253,7 @@ async function readLog(stateDir: string, from: number): Promise<string> {
   try {
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(64 * 1024), position: from });
     const lines = buffer.toString('utf8', 0, bytesRead).split('\n');
-    return lines.filter((line) => /FATAL|ERROR|PANIC|HINT|could not bind/.test(line)).join('; ');
+    return lines.filter((line) => /FATAL|ERROR|PANIC|HINT|could not|invalid|unrecognized/.test(line)).join('; ');
   } finally {
     await file.close();
   }

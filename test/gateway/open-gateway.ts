@@ -1,0 +1,157 @@
+// Owns a gateway for tests: the real one, on a free port of loopback, with a real hub and authenticator. The
+// subscribe policy is a plain object, since deciding is another room's business.
+
+import { AddressLimit } from '../../server/auth/address-limit.ts';
+import { createAuthenticator } from '../../server/auth/authenticator.ts';
+import type { Identity } from '../../server/auth/identity.ts';
+import { mintToken } from '../../server/auth/mint-token.ts';
+import { createTokenVerifier } from '../../server/auth/verify-token.ts';
+import { loadConfig } from '../../server/config/config.ts';
+import { createGateway, type GatewayDeps } from '../../server/gateway/gateway.ts';
+import type { GatewayBounds } from '../../server/gateway/gateway-settings.ts';
+import type { HealthReport } from '../../server/gateway/health-report.ts';
+import { Hub } from '../../server/hub/hub.ts';
+import type { LogFields, Logger } from '../../server/lib/logger.ts';
+import { formatPosition, type Position, toEpoch, toLsn } from '../../server/lib/position.ts';
+import type { SubscribePolicy } from '../../server/policies/subscribe-decision.ts';
+import { CHANNEL_UNAVAILABLE } from '../../server/protocol/error-codes.ts';
+import { createMetrics } from '../../server/stats/metrics.ts';
+import { TestSocket } from './test-socket.ts';
+
+export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
+export const USER = '550e8400-e29b-41d4-a716-446655440000';
+
+export type OpenOptions = {
+  /** Settings by variable, as in the environment. */
+  readonly env?: Record<string, string> | undefined;
+  readonly bounds?: Partial<GatewayBounds> | undefined;
+  /** Default: admins and `authenticated` may subscribe to everything but channels that contain `secret`. */
+  readonly policy?: SubscribePolicy | undefined;
+  readonly health?: (() => HealthReport) | undefined;
+};
+
+export type OpenGateway = Awaited<ReturnType<typeof openGateway>>;
+
+/** A listening gateway; `await using` closes it. */
+export async function openGateway(options: OpenOptions = {}) {
+  const config = configOf(options.env ?? {});
+  const log = new CollectingLog();
+  const metrics = createMetrics();
+  const now = () => performance.now();
+  const wallClock = () => Date.now();
+  const { maxQueuedBytes, maxQueuedMs } = config.socket;
+  const hub = new Hub({
+    maxQueuedBytes,
+    tooSlowAfterMs: maxQueuedMs,
+    drainingWithinMs: 1_000,
+    hardBoundFactor: 16,
+    now,
+  });
+  const stream = { position: positionAt(100n) };
+  const perWindow = config.auth.failuresPerMinute;
+  const deps: GatewayDeps = {
+    config,
+    bounds: options.bounds,
+    log,
+    hub,
+    authenticator: createAuthenticator({
+      verifier: createTokenVerifier({
+        settings: { ...config.auth, jwtSecrets: config.auth.jwtSecrets ?? [] },
+        wallClock,
+      }),
+      failedTokens: config.limits.rateLimit ? new AddressLimit({ perWindow, windowMs: 60_000, now }) : undefined,
+      log,
+      onRefusal: (reason) => metrics.authFailures.inc({ reason }),
+    }),
+    subscribePolicy: options.policy ?? defaultPolicy,
+    position: () => stream.position,
+    health: options.health ?? (() => ({ ready: true, reasons: [] })),
+    metrics,
+    now,
+    wallClock,
+  };
+  const gateway = createGateway(deps);
+  const { host, port } = await gateway.listen();
+  const http = `http://${host}:${port}`;
+  const url = `ws://${host}:${port}/realtime`;
+  const sockets: TestSocket[] = [];
+  return {
+    gateway,
+    hub,
+    log,
+    metrics,
+    stream,
+    http,
+    url,
+    port,
+    /** An open socket that has not authenticated. */
+    async connect(query = '', headers: Record<string, string> = {}): Promise<TestSocket> {
+      const socket = new TestSocket(url + query, headers);
+      sockets.push(socket);
+      await socket.opened;
+      return socket;
+    },
+    /** An open socket whose `auth` was answered. */
+    async login(
+      claims: Record<string, unknown> = { role: 'authenticated', sub: USER },
+      seconds = 600,
+    ): Promise<TestSocket> {
+      const socket = await this.connect();
+      socket.send({ type: 'auth', token: token(claims, seconds) });
+      await socket.frame('auth_success');
+      return socket;
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      for (const socket of sockets) socket.terminate();
+      await gateway.close();
+      metrics.close();
+    },
+  };
+}
+
+/** A token that the test gateways accept. */
+export function token(claims: Record<string, unknown> = { role: 'authenticated', sub: USER }, seconds = 600): string {
+  return mintToken({ secret: SECRET, claims, expiresInSeconds: seconds });
+}
+
+export function positionAt(lsn: bigint, index = 0): Position {
+  return formatPosition({ epoch: toEpoch(1), lsn: toLsn(lsn), index });
+}
+
+const defaultPolicy: SubscribePolicy = {
+  decide: async (identity: Identity, channel) => {
+    const isKnown = !channel.canonical.includes('secret') && !channel.canonical.includes('missing');
+    if (identity.isAdmin || (identity.role === 'authenticated' && isKnown)) return { allowed: true, warnings: [] };
+    return {
+      allowed: false,
+      refusal: { code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'for admins' },
+    };
+  },
+};
+
+function configOf(env: Record<string, string>) {
+  const loaded = loadConfig({ argv: [], env: { ROWCAST_JWT_SECRET: SECRET, PORT: '0', ...env }, cwd: '/nonexistent' });
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+  return loaded.config;
+}
+
+/** Keeps what is logged, as the text that would stand in the log. */
+export class CollectingLog implements Logger {
+  readonly lines: string[] = [];
+  debug(fields: LogFields, message: string): void {
+    this.#add('debug', fields, message);
+  }
+  info(fields: LogFields, message: string): void {
+    this.#add('info', fields, message);
+  }
+  warn(fields: LogFields, message: string): void {
+    this.#add('warn', fields, message);
+  }
+  error(fields: LogFields, message: string): void {
+    this.#add('error', fields, message);
+  }
+  #add(level: string, fields: LogFields, message: string): void {
+    const shown = fields.err instanceof Error ? { ...fields, err: fields.err.stack } : fields;
+    this.lines.push(JSON.stringify({ level, ...shown, message }));
+  }
+}

@@ -1,0 +1,100 @@
+import { expect, it } from 'vitest';
+import type { Finding } from '../../scripts/doctor/finding.ts';
+import { describeEachPostgres, type TestDatabase } from '../rig/postgres.ts';
+import { runScript } from '../rig/run-script.ts';
+
+async function examine(
+  url: string,
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; findings: Finding[] }> {
+  const run = await runScript('scripts/doctor.ts', { args: ['--json'], env: { DATABASE_URL: url, ...env } });
+  return { code: run.code, findings: JSON.parse(run.stdout || '[]') as Finding[] };
+}
+
+function find(findings: readonly Finding[], topic: string): Finding | undefined {
+  return findings.find((finding) => finding.topic === topic);
+}
+
+/** Every statement that the findings name for a DBA. */
+async function runRemedies(database: TestDatabase, findings: readonly Finding[]): Promise<void> {
+  const problems = findings.filter(({ level }) => level === 'problem');
+  for (const statement of problems.flatMap(({ sql }) => sql ?? [])) await database.query(statement);
+}
+
+describeEachPostgres('npm run doctor', (postgres) => {
+  it('finds nothing in the way for a superuser', async () => {
+    await using database = await postgres.createDatabase();
+    const { code, findings } = await examine(database.url, { ROWCAST_SLOT: database.slot });
+    expect(findings.filter(({ level }) => level === 'problem')).toEqual([]);
+    expect(code).toBe(0);
+    expect(find(findings, 'replication connection')).toMatchObject({ level: 'ok' });
+    expect(find(findings, 'connection')).toMatchObject({ level: 'ok' });
+  });
+
+  it('names each missing right of a plain login, with statements that give them', async () => {
+    await using database = await postgres.createDatabase();
+    const login = `plain_${database.name}`;
+    const roles = [`a_${database.name}`, `b_${database.name}`];
+    const env = { ROWCAST_SLOT: database.slot, ROWCAST_ROLES: roles.join(',') };
+    await database.query(`create role ${login} login password 'p'`);
+    try {
+      const before = await examine(database.urlAs(login, 'p'), env);
+      expect(before.code).toBe(1);
+      expect(before.findings.filter(({ level }) => level === 'problem').map(({ topic }) => topic)).toEqual([
+        'replication',
+        'create',
+        `role ${roles[0]}`,
+        `role ${roles[1]}`,
+        'replication connection',
+      ]);
+      expect(find(before.findings, 'create')?.sql).toEqual([`grant create on database ${database.name} to ${login};`]);
+
+      await runRemedies(database, before.findings);
+      const after = await examine(database.urlAs(login, 'p'), env);
+      expect(after.findings.filter(({ level }) => level === 'problem')).toEqual([]);
+      expect(after.code).toBe(0);
+    } finally {
+      await database.query(`drop owned by ${login}`);
+      for (const role of [login, ...roles]) await database.query(`drop role if exists ${role}`);
+    }
+  });
+
+  it('prints a script after which a plain login has all it needs', async () => {
+    await using database = await postgres.createDatabase();
+    const [login, policies, role] = [`login_${database.name}`, `policies_${database.name}`, `role_${database.name}`];
+    await database.query(`create role ${login} login password 'p'`);
+    try {
+      const env = { ROWCAST_SLOT: database.slot, ROWCAST_ROLES: role, DATABASE_URL: database.urlAs(login, 'p') };
+      const { stdout } = await runScript('scripts/doctor.ts', { args: ['--script', '--policy-login', policies], env });
+      await database.query(stdout);
+      await database.query(stdout);
+      expect((await examine(env.DATABASE_URL, env)).code).toBe(0);
+    } finally {
+      for (const name of [login, policies]) await database.query(`drop owned by ${name}`);
+      for (const name of [login, policies, role]) await database.query(`drop role if exists ${name}`);
+    }
+  });
+
+  it('finds a slot of that name in another database', async () => {
+    await using owner = await postgres.createDatabase();
+    await using database = await postgres.createDatabase();
+    await owner.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [owner.slot]);
+    const { code, findings } = await examine(database.url, { ROWCAST_SLOT: owner.slot });
+    expect(code).toBe(1);
+    expect(find(findings, `slot ${owner.slot}`)).toMatchObject({
+      level: 'problem',
+      message: `belongs to the database ${owner.name}`,
+      remedy: expect.stringContaining('ROWCAST_SLOT'),
+    });
+  });
+
+  it('says who commits without waiting for the WAL', async () => {
+    await using database = await postgres.createDatabase();
+    await database.query(`alter database ${database.name} set synchronous_commit = off`);
+    const { findings } = await examine(database.url);
+    expect(find(findings, 'synchronous_commit')).toMatchObject({
+      level: 'note',
+      message: expect.stringContaining('up to wal_writer_delay (200ms) late'),
+    });
+  });
+});
