@@ -1,0 +1,161 @@
+// The public types of the client. The wire is described in docs/protocol.md; names are the same there.
+
+/** `<epoch>-<commit LSN>-<index>`; text order is the order of messages. */
+export type Position = string;
+
+export type RowEvent = 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
+
+export interface Message<Payload = unknown> {
+  readonly type: 'message';
+  readonly channel: string;
+  readonly event: string;
+  readonly payload: Payload;
+  /** Stable: the same message has the same id and position for ever. */
+  readonly messageId?: string;
+  /** Absent on messages that are never written. */
+  readonly position?: Position;
+  readonly senderId?: string | null;
+  readonly timestamp?: string;
+  readonly subscriptionId?: string;
+}
+
+/** The payload on `db:` channels. */
+export interface RowChange<Row = Record<string, unknown>> {
+  readonly schema: string;
+  readonly table: string;
+  readonly eventType: RowEvent;
+  readonly commit_timestamp: string;
+  readonly new: Row | null;
+  /** The row under REPLICA IDENTITY FULL, else its key. */
+  readonly old: Partial<Row> | null;
+  /** Columns that Postgres did not send again. */
+  readonly unchanged?: readonly string[];
+  /** The event in the database, where a row entered or left the view by an UPDATE. */
+  readonly cause?: 'UPDATE';
+  /** The row was too large for a message: only its key is here. */
+  readonly truncated?: true;
+}
+
+export interface Filter {
+  /** One name, a list, or `*`; on `db:` channels row events in upper case. */
+  readonly event?: string | readonly string[];
+  /** Schema of the table; default `public`. */
+  readonly schema?: string;
+}
+
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What happened to a subscription. */
+export type SubscriptionStatus =
+  /** Messages come from here on; again after every reconnect. */
+  | {
+      readonly type: 'subscribed';
+      readonly subscriptionId: string;
+      readonly position: Position;
+      readonly warnings: readonly Warning[];
+    }
+  /** The replay since the last position is through. */
+  | { readonly type: 'live'; readonly position: Position }
+  /** Messages may be missing: load the data again. */
+  | { readonly type: 'gap'; readonly reason: string; readonly from: Position | null; readonly to: Position }
+  /** The connection is gone; it is being made again. */
+  | { readonly type: 'disconnected' }
+  /** Refused for good, or ended by the server. */
+  | { readonly type: 'ended'; readonly reason: string };
+
+export interface SubscribeOptions<Payload = unknown> {
+  readonly filter?: Filter;
+  /** Exclusive: messages after this position (or messageId) are asked for. */
+  readonly since?: Position;
+  readonly onMessage?: (message: Message<Payload>) => void;
+  readonly onStatus?: (status: SubscriptionStatus) => void;
+}
+
+export interface Subscription {
+  readonly channel: string;
+  /** Given by the server, another one after each reconnect; null while not subscribed. */
+  readonly subscriptionId: string | null;
+  /** The last position seen; asked for as `since` after a reconnect. */
+  readonly position: Position | null;
+  /** Resolves when it is subscribed for the first time; rejects with a RowcastError if it never will be. */
+  readonly ready: Promise<void>;
+  /** Resolves when the server has confirmed, or at once without a connection. No message comes after the call. */
+  unsubscribe(): Promise<void>;
+}
+
+export type ClientStatus = 'idle' | 'connecting' | 'connected' | 'waiting' | 'closed';
+
+export interface ClientEvents {
+  status: (status: ClientStatus) => void;
+  /** Refused requests, failed listeners, and the reason why the client gave up. */
+  error: (error: RowcastError) => void;
+  /** The server's stream from the database: `streaming`, `stalled`, `slot_lost`, `standby`. */
+  system: (frame: { readonly status: string; readonly lagBytes: number | null; readonly since: string }) => void;
+  /** A token given as text is about to expire: call `authenticate` with another. */
+  tokenExpiring: (frame: { readonly expiresAt: string }) => void;
+}
+
+/** As text, or asked for whenever one is needed: at each connect, and shortly before the last one expires. */
+export type TokenSource = string | (() => string | Promise<string>);
+
+/** The part of a WebSocket that the client uses. `never` lets every kind of event fit. */
+export interface WebSocketLike {
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export interface ClientOptions {
+  /** Absent: no token is sent, for servers that allow anonymous connections. */
+  readonly token?: TokenSource;
+  /** Constructor of sockets; default: the global WebSocket. */
+  readonly webSocket?: new (
+    url: string,
+  ) => WebSocketLike;
+  /** Waits between attempts: doubling from `initialMs` (250) to `maxMs` (30,000), the upper half at random. */
+  readonly backoff?: { readonly initialMs?: number; readonly maxMs?: number };
+  /** A connection that lasted this long starts the backoff again. Default 10,000. */
+  readonly stableAfterMs?: number;
+  /** Least wait after the server said "too many frames". Default 5,000. */
+  readonly tooManyFramesWaitMs?: number;
+  /** From the start of an attempt to its authentication. Default 15,000. */
+  readonly connectTimeoutMs?: number;
+  /** Silence after which the server is asked whether it is there. Default 30,000. */
+  readonly idleMs?: number;
+  /** How long its answer may take. Default 10,000. */
+  readonly pongTimeoutMs?: number;
+}
+
+export interface Client {
+  readonly status: ClientStatus;
+  /** Who the server says this is; null while not authenticated. */
+  readonly identity: { readonly userId: string | null; readonly role: string } | null;
+  /** Connects and stays connected. Resolves when authenticated for the first time; rejects if it gives up. */
+  connect(): Promise<void>;
+  /** Connects if need be. Survives reconnects: the handle stays the same, missed messages are asked for. */
+  subscribe<Payload = unknown>(channel: string, options?: SubscribeOptions<Payload>): Subscription;
+  /** Takes another token from here on, and renews the connection with it. Rejects if the server refuses it. */
+  authenticate(token: TokenSource): Promise<void>;
+  /** Resolves when the server has answered. */
+  ping(): Promise<void>;
+  /** Listens; returns the function that stops it. */
+  on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;
+  /** Ends everything. Resolves when the socket is closed. */
+  close(): Promise<void>;
+}
+
+/** `code` is that of an error frame, or `closed`, `disconnected`, `gave_up`, `listener_failed`. */
+export declare class RowcastError extends Error {
+  readonly code: string;
+  readonly retryable: boolean;
+  constructor(code: string, message: string, options?: { retryable?: boolean; cause?: unknown });
+}
+
+/** `url`: `ws://host/realtime` or `wss://…`; for `http(s)://host` the scheme and the path are completed. */
+export declare function createClient(url: string, options?: ClientOptions): Client;
