@@ -16,7 +16,7 @@ import { classifyDatabaseError } from './db/sqlstate.ts';
 import { readTypes } from './db/type-rows.ts';
 import { Announcer } from './delivery/announcer.ts';
 import { Pipeline } from './delivery/pipeline.ts';
-import { StreamState } from './delivery/stream-status.ts';
+import { type StatusReport, StreamState } from './delivery/stream-status.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import type { HealthReport } from './gateway/health-report.ts';
 import { Hub } from './hub/hub.ts';
@@ -41,6 +41,10 @@ export type App = {
   /** Where it listens. */
   readonly host: string;
   readonly port: number;
+  /** Resolves once it is known whether changes flow here: the stream is open, or another server leads. */
+  readonly settled: Promise<void>;
+  /** Where the stream stands. */
+  readonly status: () => StatusReport;
   /** Resolves when the server was stopped; rejects when it cannot go on, with what an operator has to do. */
   readonly finished: Promise<void>;
   /** Stops in reverse: unready, sockets told, what is under way journaled, the slot released. Again: nothing. */
@@ -57,6 +61,7 @@ type Parts = {
   readonly announcer: Announcer;
   readonly pipeline: Pipeline;
   readonly stopping: AbortController;
+  readonly settled: Promise<void>;
 };
 
 const MONOTONIC = (): number => performance.now();
@@ -81,7 +86,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     const finished = superviseAll(parts);
     let stopped: Promise<void> | undefined;
     const stop = (): Promise<void> => (stopped ??= stopAll(parts, gateway, finished));
-    return { host, port, finished, stop };
+    const status = (): StatusReport => parts.state.report;
+    return { host, port, settled: parts.settled, status, finished, stop };
   } catch (error) {
     await gateway.close();
     await closeParts(parts);
@@ -110,12 +116,14 @@ function buildParts(options: AppOptions): Parts {
     log,
   });
   const announcer = new Announcer(hub);
+  const settled = Promise.withResolvers<void>();
   const state = new StreamState((report) => {
+    if (report.status !== 'stalled') settled.resolve();
     metrics.streamConnected.set(report.status === 'streaming' ? 1 : 0);
     log.info({ status: report.status, reason: report.reason }, 'the stream changed its state');
     announcer.system(report, pipeline.lagBytes);
   });
-  const shared = { options, database, hub, metrics, state, announcer, stopping };
+  const shared = { options, database, hub, metrics, state, announcer, stopping, settled: settled.promise };
   const pipeline: Pipeline = buildPipeline(shared);
   return { ...shared, pipeline };
 }

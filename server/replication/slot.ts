@@ -48,7 +48,8 @@ export async function prepareSlot(client: ClientBase, options: SlotOptions): Pro
     { ...facts, slot: await readSlot(client, options.slot, server) },
     decision.reason,
   );
-  options.log.warn({ epoch: start.epoch, reason: decision.reason, slot: options.slot }, 'a new epoch begins');
+  const level = decision.reason === 'first_start' ? 'info' : 'warn';
+  options.log[level]({ epoch: start.epoch, reason: decision.reason, slot: options.slot }, 'a new epoch begins');
   return start;
 }
 
