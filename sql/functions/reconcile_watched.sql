@@ -16,14 +16,15 @@ begin
 
   -- Published, but no channel row names it (any more).
   for entry in
-    select r.prrelid as relid, realtime.relation_name(r.prrelid) as name
-    from pg_catalog.pg_publication_rel r join pg_catalog.pg_publication p on p.oid = r.prpubid
-    where p.pubname in (prefix, prefix || '_inserts')
-      and not exists (select from realtime.channels c where c.pattern = 'db:' || realtime.relation_name(r.prrelid))
-    union
-    select w.relid, w.relation from realtime.watched w
-    where not exists (select from pg_catalog.pg_class k where k.oid = w.relid)
-       or not exists (select from realtime.channels c where c.pattern = 'db:' || realtime.relation_name(w.relid))
+    select u.relid, coalesce(w.relation, realtime.relation_name(u.relid)) as name
+    from (
+        select r.prrelid from pg_catalog.pg_publication_rel r join pg_catalog.pg_publication p on p.oid = r.prpubid
+        where p.pubname in (prefix, prefix || '_inserts')
+        union
+        select b.relid from realtime.watched b
+      ) u (relid)
+      left join realtime.watched w on w.relid = u.relid
+    where not exists (select from realtime.channels c where c.pattern = 'db:' || realtime.relation_name(u.relid))
   loop
     relation := entry.name; action := 'unpublish'; ok := true; detail := null;
     begin
