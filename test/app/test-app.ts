@@ -19,9 +19,13 @@ export type LogLine = { readonly level: keyof Logger; readonly message: string; 
 export type TestAppOptions = {
   /** Settings by variable, over what a test needs. */
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Run before the app starts, in the migrated database. */
+  /** Run before the app starts, in the migrated database, as the login that can do everything. */
   readonly sql?: string | undefined;
+  /** The login under which everything of Rowcast's runs; made by `prepare`. Default: the one that can do everything. */
+  readonly login?: TestLogin | undefined;
 };
+
+export type TestLogin = { readonly user: string; readonly password: string; readonly prepare: string };
 
 export interface TestApp extends AsyncDisposable {
   readonly database: TestDatabase;
@@ -53,10 +57,11 @@ async function startOver(database: TestDatabase, options: TestAppOptions): Promi
   const logLines: LogLine[] = [];
   const log = collectingLogger(logLines);
   const config = testConfig(database, options.env ?? {});
-  await migrateDatabase(database, config, log);
+  const databaseUrl = await loginUrl(database, options.login);
+  await migrateDatabase(databaseUrl, config, log);
   if (options.sql !== undefined) await database.query(options.sql);
   const start = async (): Promise<App> => {
-    const app = await startApp({ config, databaseUrl: database.url, log });
+    const app = await startApp({ config, databaseUrl, log });
     await app.settled;
     return app;
   };
@@ -92,6 +97,12 @@ async function startOver(database: TestDatabase, options: TestAppOptions): Promi
   };
 }
 
+async function loginUrl(database: TestDatabase, login: TestLogin | undefined): Promise<string> {
+  if (login === undefined) return database.url;
+  await database.query(login.prepare);
+  return database.urlAs(login.user, login.password);
+}
+
 /** The settings of a test server, the slot its own. */
 export function testConfig(database: TestDatabase, env: Readonly<Record<string, string>>): SecretConfig {
   const loaded = loadConfig({
@@ -111,10 +122,10 @@ export function testConfig(database: TestDatabase, env: Readonly<Record<string, 
   return loaded.config as SecretConfig;
 }
 
-export async function migrateDatabase(database: TestDatabase, config: SecretConfig, log: Logger): Promise<void> {
+export async function migrateDatabase(databaseUrl: string, config: SecretConfig, log: Logger): Promise<void> {
   const { roles, adminRoles } = config.auth;
   const opened = openPool({
-    connectionString: database.url,
+    connectionString: databaseUrl,
     applicationName: 'migrate',
     max: 1,
     statementTimeoutMs: 0,
