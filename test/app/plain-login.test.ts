@@ -63,7 +63,7 @@ describeEachPostgres('a login without superuser', (postgres) => {
       const refusal = await client.query(`select realtime.watch('theirs')`).catch((error) => error);
       await client.end();
       expect(refusal.code).toBe('42501');
-      expect(refusal.hint).toContain(`select realtime.watch('theirs')`);
+      expect(refusal.hint).toContain(`select realtime.watch('public.theirs')`);
     });
   });
 
@@ -73,7 +73,8 @@ describeEachPostgres('a login without superuser', (postgres) => {
       await database.query('insert into mine values (7)');
       await until(async () => (await database.query('select from realtime.changes')).length === 1);
       const confirmed = `
-        select from pg_replication_slots, realtime.checkpoint where slot_name = $1 and confirmed_flush_lsn > handled`;
+        select from pg_replication_slots as s, realtime.checkpoint as c
+        where s.slot_name = $1 and s.confirmed_flush_lsn > c.handled`;
       await until(async () => (await database.query(confirmed, [database.slot])).length === 1);
     });
   });
