@@ -9,14 +9,14 @@ declare
   culprit text;
 begin
   if current_setting('server_version_num')::integer >= 180000 then
-    select format('%s has the virtual generated column %I', a.attrelid::regclass, a.attname) into culprit
+    select format('%s has the virtual generated column %I', realtime.relation_name(a.attrelid), a.attname) into culprit
     from realtime.table_members(relid) m join pg_catalog.pg_attribute a on a.attrelid = m.member
     where a.attnum > 0 and not a.attisdropped and a.attgenerated = 'v' limit 1;
     if culprit is not null then return culprit; end if;
 
     -- Dynamic, because the column pubgencols is younger than 15.
     execute $q$
-      select format('publication %I does not publish the generated columns of %s', p.pubname, $1::regclass)
+      select format('publication %I does not publish the generated columns of %s', p.pubname, realtime.relation_name($1))
       from pg_catalog.pg_publication p
       where (p.pubupdate or p.pubdelete) and p.pubgencols = 'n'
         and exists (select from realtime.table_members($1) m where p.pubname = any (realtime.publications_of(m.member)))
@@ -26,7 +26,7 @@ begin
     if culprit is not null then return culprit; end if;
   end if;
 
-  select format('publication %I has a column list for %s', p.pubname, pr.prrelid::regclass) into culprit
+  select format('publication %I has a column list for %s', p.pubname, realtime.relation_name(pr.prrelid)) into culprit
   from realtime.table_members(relid) m
     join pg_catalog.pg_publication_rel pr on pr.prrelid = m.member and pr.prattrs is not null
     join pg_catalog.pg_publication p on p.oid = pr.prpubid and (p.pubupdate or p.pubdelete)

@@ -14,8 +14,10 @@ begin
       and not exists (select from realtime.granted_roles g where g.role_name = r.rolname and g.role_oid = r.oid)
     order by r.rolname
   loop
-    -- Default privileges of the database may have opened the tables already.
+    -- Default privileges of the database may have opened tables and functions already. What
+    -- PUBLIC may execute stays: publish(), watch() and the like run as their caller.
     execute format('revoke all on all tables in schema realtime from %I', entry.rolname);
+    execute format('revoke all on all functions in schema realtime from %I', entry.rolname);
     execute format('grant usage on schema realtime to %I', entry.rolname);
     if entry.is_admin then
       execute format('grant select, insert, update, delete on realtime.channels, realtime.messages to %I', entry.rolname);

@@ -4,7 +4,7 @@
 create or replace function realtime.identity_gap(relid oid) returns text
 language sql stable
 as $$
-  select format('%s %s', m.member::regclass,
+  select format('%s %s', realtime.relation_name(m.member),
     case c.relreplident
       when 'd' then 'has no primary key'
       when 'n' then 'has replica identity nothing'

@@ -47,23 +47,27 @@ begin
       return next;
       continue;
     end if;
-    continue when realtime.is_published(entry.relid, false)
+    problem := realtime.watch_refusal(entry.relid);
+    continue when problem is null and realtime.is_published(entry.relid, false)
       and exists (select from realtime.watched w where w.relid = entry.relid and w.relation = entry.name
                   and w.publication = any (realtime.publications_of(entry.relid))
                   and (w.publication <> prefix || '_inserts' or realtime.identity_gap(entry.relid) is not null));
-    problem := realtime.watch_refusal(entry.relid);
-    if problem is not null then
-      detail := 'cannot watch: ' || problem;
-    elsif not realtime.may_publish(entry.relid) and not realtime.is_published(entry.relid, false) then
-      detail := format('%I may not publish it; run as a superuser: select realtime.watch(%L);', current_user, entry.relid::regclass);
-    else
-      begin
+    begin
+      if problem is not null then
+        -- It became a partition, or another thing of the same name took its place.
+        detail := 'cannot watch: ' || problem;
+        if exists (select from realtime.watched w where w.relid = entry.relid) then
+          perform realtime.set_published(entry.relid, false);
+        end if;
+      elsif not realtime.may_publish(entry.relid) and not realtime.is_published(entry.relid, false) then
+        detail := format('%I may not publish it; run as a superuser: select realtime.watch(%L);', current_user, entry.relid::regclass);
+      else
         detail := 'in ' || realtime.set_published(entry.relid, true) || coalesce(': ' || realtime.identity_gap(entry.relid), '');
         ok := true;
-      exception when others then
-        detail := sqlerrm;
-      end;
-    end if;
+      end if;
+    exception when others then
+      detail := sqlerrm;
+    end;
     return next;
   end loop;
 end

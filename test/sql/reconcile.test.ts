@@ -83,6 +83,18 @@ describeEachPostgres('realtime.reconcile_watched', (postgres) => {
     });
   });
 
+  it('lets a table go that became a partition, and keeps saying so', async () => {
+    await host.sql(`create table app.root (id int primary key, word text) partition by range (id);
+      alter table app.root attach partition app.t for values from (0) to (10)`);
+    const told = {
+      relation: 'app.t',
+      action: 'publish',
+      ok: false,
+      detail: 'cannot watch: app.t is a partition: watch its root app.root',
+    };
+    expect([await reconcile(), await published(), await reconcile()]).toEqual([[told], [], [told]]);
+  });
+
   it('takes out what no channel row names', async () => {
     await host.sql('create table app.stray (id int primary key); alter publication rowcast add table app.stray');
     expect(await reconcile()).toEqual([{ relation: 'app.stray', action: 'unpublish', ok: true, detail: null }]);
