@@ -60,11 +60,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const wired: Wired = { ...deps, settings, sessions: new Set(), isDraining: () => isDraining };
   const app = createHttpServer(wired);
   registerRoutes(app, wired);
-  // Replies pile up at a reader that stalls while nothing is delivered, too.
-  const slowReaders = setInterval(() => deps.hub.checkBehind(), bounds.slowReaderCheckMs);
+  let slowReaders: NodeJS.Timeout | undefined;
   return {
     listen: async () => {
       await app.listen({ host: http.host, port: http.port });
+      // Replies pile up at a reader that stalls while nothing is delivered, too.
+      slowReaders = setInterval(() => deps.hub.checkBehind(), bounds.slowReaderCheckMs);
       const { address, port } = app.server.address() as AddressInfo;
       return { host: address, port };
     },

@@ -1,6 +1,8 @@
 // Owns the making of the Fastify application: bounds on requests, the shape of its errors, its access log.
 // Fastify's own logging is off: it prints URLs with their tokens. Routes are registered by gateway.ts.
 
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import websocket from '@fastify/websocket';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -24,13 +26,18 @@ export function createHttpServer({ settings, log }: HttpServerOptions): FastifyI
     trustProxy: http.trustProxy.length > 0 ? [...http.trustProxy] : false,
     bodyLimit: http.maxBodyBytes,
     requestTimeout: bounds.requestTimeoutMs,
-    http: { headersTimeout: bounds.headersTimeoutMs, maxHeaderSize: MAX_HEADER_BYTES },
+    http: {
+      headersTimeout: bounds.headersTimeoutMs,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      shouldUpgradeCallback: wantsWebSocket,
+    },
     // What is unknown or of another type is refused, never dropped or bent into shape.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
     routerOptions: { maxParamLength: 300 },
     clientErrorHandler: answerBrokenRequest,
+    // No hook runs for these, so the headers are set here.
     frameworkErrors: (error, _request, reply) =>
-      void sendRefusal(reply as unknown as FastifyReply, refusalOfError(error)),
+      void sendRefusal((reply as unknown as FastifyReply).headers(SAFE_HEADERS), refusalOfError(error)),
   });
   app.setErrorHandler((error: Parameters<typeof refusalOfError>[0], request, reply) => {
     const refusal = refusalOfError(error);
@@ -38,7 +45,7 @@ export function createHttpServer({ settings, log }: HttpServerOptions): FastifyI
     return sendRefusal(reply, refusal);
   });
   app.setNotFoundHandler((_request, reply) => sendRefusal(reply, NOT_FOUND));
-  app.addHook('onRequest', refuseForeignUpgrade);
+  app.addHook('preValidation', refuseForeignUpgrade);
   app.addHook('onSend', async (_request, reply) => void reply.headers(SAFE_HEADERS));
   app.addHook('onResponse', async (request, reply) => logRequest(request, reply, log));
   app.register(websocket, {
@@ -63,13 +70,18 @@ const OPENAPI = {
 const NOT_FOUND: HttpRefusal = { statusCode: 404, error: 'not_found', message: 'No such route' };
 const SAFE_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
+// Other upgrades, `h2c` of a curious client for one, are ignored, as HTTP allows (RFC 9110, section 7.8).
+function wantsWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket';
+}
+
 // An upgrade at any other path would be accepted first and closed after.
 async function refuseForeignUpgrade(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
   const isForeign = request.ws && request.routeOptions.url !== '/realtime';
   return isForeign ? sendRefusal(reply, NOT_FOUND) : undefined;
 }
 
-function answerBrokenRequest(error: Error & { code?: string }, socket: import('node:net').Socket): void {
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
   const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
   const [statusCode, status, code] = isTooLarge

@@ -1,0 +1,125 @@
+// Owns the small parts of the gateway that have rules of their own.
+
+import fc from 'fast-check';
+import { describe, expect, it, vi } from 'vitest';
+import { closeLabel } from '../../server/gateway/close-label.ts';
+import { Deadline } from '../../server/gateway/deadline.ts';
+import { FrameQueue } from '../../server/gateway/frame-queue.ts';
+import { formatInstant } from '../../server/gateway/instant.ts';
+import { redactUrl } from '../../server/gateway/redact-url.ts';
+import { TokenBucket } from '../../server/gateway/token-bucket.ts';
+import { UnauthenticatedSockets } from '../../server/gateway/unauthenticated-sockets.ts';
+
+describe('redactUrl', () => {
+  it('keeps the path and the names of parameters', () => {
+    expect(redactUrl('/realtime?token=eyJ.a.b&x=1')).toBe('/realtime?token=…&x=…');
+    expect(redactUrl('/livez')).toBe('/livez');
+  });
+
+  it('never lets a value through', () => {
+    fc.assert(
+      fc.property(
+        fc.stringMatching(/^[A-Za-z0-9._-]{40,}$/),
+        fc.constantFrom('token', 'ticket', 'x'),
+        (secret, name) => {
+          expect(redactUrl(`/realtime?${name}=${secret}`)).not.toContain(secret);
+        },
+      ),
+    );
+  });
+});
+
+describe('TokenBucket', () => {
+  it('allows the burst, then the rate, and never more than the burst', () => {
+    let now = 0;
+    const bucket = new TokenBucket({ perSecond: 10, burst: 3, now: () => now });
+    expect([1, 2, 3, 4].map(() => bucket.take())).toEqual([true, true, true, false]);
+    now += 100;
+    expect([bucket.take(), bucket.take()]).toEqual([true, false]);
+    now += 60_000;
+    expect([1, 2, 3, 4].map(() => bucket.take())).toEqual([true, true, true, false]);
+  });
+});
+
+describe('Deadline', () => {
+  it('is met in steps, however far it lies, and after the clock was set', () => {
+    vi.useFakeTimers({ now: 0 });
+    try {
+      const due: number[] = [];
+      const deadline = new Deadline(() => Date.now());
+      const year = 365 * 86_400_000;
+      deadline.set(year, () => due.push(Date.now()));
+      vi.advanceTimersByTime(year - 1);
+      expect(due).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(due).toEqual([year]);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe('FrameQueue', () => {
+  it('handles in order, one at a time, and closes without handling the rest', async () => {
+    const log: string[] = [];
+    let proceed: (() => void)[] = [];
+    const queue = new FrameQueue({
+      maxFrames: 2,
+      maxLength: 100,
+      handle: async (text) => {
+        log.push(`${text} begins`);
+        await new Promise<void>((resolve) => proceed.push(resolve));
+        log.push(`${text} ends`);
+      },
+      onFull: () => log.push('full'),
+      onRoom: () => log.push('room'),
+    });
+    for (const text of ['a', 'b', 'c', 'd']) queue.push(text);
+    expect(log).toEqual(['a begins', 'full']);
+    const step = async (): Promise<void> => {
+      for (const go of proceed.splice(0)) go();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    await step();
+    await step();
+    expect(log).toEqual(['a begins', 'full', 'a ends', 'b begins', 'b ends', 'room', 'c begins']);
+    queue.close();
+    proceed = [...proceed];
+    await step();
+    await queue.idle();
+    expect(log.at(-1)).toBe('c ends');
+  });
+});
+
+describe('UnauthenticatedSockets', () => {
+  it('counts exactly, in whatever order sockets come, settle and go', () => {
+    const step = fc.record({ address: fc.constantFrom('a', 'b'), release: fc.nat(5), twice: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const sockets = new UnauthenticatedSockets({ perAddress: 3, total: 4 });
+        const held: { address: string; release: () => void }[] = [];
+        for (const { address, release, twice } of steps) {
+          const admission = sockets.admit(address);
+          const ofAddress = held.filter((other) => other.address === address).length;
+          expect(admission.ok).toBe(ofAddress < 3 && held.length < 4);
+          if (admission.ok) held.push({ address, release: admission.release });
+          const [gone] = held.splice(release, 1);
+          gone?.release();
+          if (twice) gone?.release();
+          expect(sockets.total).toBe(held.length);
+        }
+      }),
+    );
+  });
+});
+
+it('formatInstant prints a fraction only if there is one', () => {
+  expect(formatInstant(Date.UTC(2024, 0, 15, 10, 30))).toBe('2024-01-15T10:30:00Z');
+  expect(formatInstant(Date.UTC(2024, 0, 15, 10, 30, 0, 120))).toBe('2024-01-15T10:30:00.120Z');
+});
+
+it('closeLabel is one of few, whatever a peer sends', () => {
+  expect(closeLabel(4490)).toBe('4490');
+  expect(closeLabel(3999)).toBe('other');
+});
