@@ -47,12 +47,6 @@ export const SETTINGS = {
       ),
     ),
     poolSize: setting('ROWCAST_POOL_SIZE', integer(2, 200, 10), '10', 'Connections for REST, channels and history.'),
-    policyPoolSize: setting(
-      'ROWCAST_POLICY_POOL_SIZE',
-      integer(1, 200, 4),
-      '4',
-      'Connections under which policies run.',
-    ),
     connectTimeoutMs: setting(
       'ROWCAST_CONNECT_TIMEOUT',
       waitTime('5s'),
@@ -64,12 +58,6 @@ export const SETTINGS = {
       waitTime('30s'),
       '30s',
       'After this a statement of the server is cancelled.',
-    ),
-    policyTimeoutMs: setting(
-      'ROWCAST_POLICY_TIMEOUT',
-      waitTime('5s'),
-      '5s',
-      'After this one call of the policies is cancelled, and denies.',
     ),
     cataloguePollMs: setting(
       'ROWCAST_CATALOGUE_POLL',
@@ -235,13 +223,6 @@ export const SETTINGS = {
       '20',
       'The same, of one address.',
     ),
-    maxReplays: setting('ROWCAST_MAX_REPLAYS', integer(1, 10_000, 32), '32', 'Replays and snapshots at once, in all.'),
-    maxReplaysPerConnection: setting(
-      'ROWCAST_MAX_REPLAYS_PER_CONNECTION',
-      integer(1, 1_000, 4),
-      '4',
-      'The same, of one connection.',
-    ),
   },
   replication: {
     slot: setting(
@@ -281,12 +262,6 @@ export const SETTINGS = {
       '20',
       'So many urgent keepalives with nothing in flight mean that the database is stopping.',
     ),
-    keepaliveRunWindowMs: setting(
-      'ROWCAST_KEEPALIVE_RUN_WINDOW',
-      waitTime('1s'),
-      '1s',
-      'The time within which they must come.',
-    ),
     watchTimeoutMs: setting(
       'ROWCAST_WATCH_TIMEOUT',
       waitTime('30s'),
@@ -305,12 +280,6 @@ export const SETTINGS = {
       '10s',
       'The longest wait before connecting again.',
     ),
-    leaseMs: setting(
-      'ROWCAST_LEASE',
-      waitTime('10s'),
-      '10s',
-      'How long a silent server keeps the stream before another may take it.',
-    ),
   },
   delivery: {
     maxAheadBytes: setting(
@@ -318,12 +287,6 @@ export const SETTINGS = {
       bytes('64KiB', '16GiB', '64MiB'),
       '64MiB',
       'How far the fan-out may run ahead of the journal.',
-    ),
-    batchRows: setting(
-      'ROWCAST_BATCH_ROWS',
-      integer(1, 100_000, 1000),
-      '1000',
-      'Changes that are judged and fanned out at once.',
     ),
     batchBytes: setting(
       'ROWCAST_BATCH_BYTES',
@@ -342,12 +305,6 @@ export const SETTINGS = {
       integer(1, 1_000_000, 5000),
       '5000',
       'Changes that the journal writes in one transaction.',
-    ),
-    journalBytes: setting(
-      'ROWCAST_JOURNAL_BYTES',
-      bytes('4KiB', '1GiB', '4MiB'),
-      '4MiB',
-      'The same in bytes; whichever comes first.',
     ),
     journalDelayMs: setting(
       'ROWCAST_JOURNAL_DELAY',
