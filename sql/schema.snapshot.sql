@@ -270,6 +270,7 @@ function sees_all_channels(role_name name) returns boolean stable
 function set_full(relid oid) returns void volatile set search_path=pg_catalog, pg_temp
 function set_published(relid oid, published boolean) returns text volatile set search_path=pg_catalog, pg_temp
 function settle_channel() returns trigger volatile set search_path=pg_catalog, pg_temp
+function settled_watches() returns SETOF text stable
 function table_members(relid oid) returns TABLE(member oid, is_leaf boolean) stable
 function unwatch(relation regclass) returns void volatile
 function unwatch_all() returns trigger volatile security definer set search_path=pg_catalog, pg_temp

@@ -38,8 +38,9 @@ begin
   -- Named by a channel row, but not published as it should be.
   for entry in
     select realtime.watched_relation(c.pattern) as name, k.relid
-    from realtime.channels c cross join lateral (select realtime.relation_oid(realtime.watched_relation(c.pattern)) as relid) k
-    where realtime.watched_relation(c.pattern) is not null
+    from realtime.channels c cross join lateral (select realtime.relation_oid(realtime.watched_relation(c.pattern)) as relid offset 0) k
+    where c.pattern like 'db:%' and realtime.watched_relation(c.pattern) is not null
+      and c.pattern not in (select 'db:' || w.name from realtime.settled_watches() w (name))
   loop
     relation := entry.name; action := 'publish'; ok := false; detail := null;
     if entry.relid is null then
