@@ -3,7 +3,7 @@
 // root looks like somebody else, else copies the programs to where that account reaches them.
 
 import { execFile } from 'node:child_process';
-import { chmod, chown, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, cp, lstat, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Binaries, programPath } from './binaries.ts';
 import { EmbeddedError } from './embedded-error.ts';
@@ -108,12 +108,17 @@ export async function giveFile(account: Account, path: string): Promise<void> {
 async function copyBinaries(binaries: Binaries): Promise<Binaries> {
   const version = (await runAs({ kind: 'self' }, programPath(binaries, 'postgres'), ['--version'])).stdout;
   const nativeDir = join(COPY_PARENT, `rowcast-postgres-${version.replace(/[^0-9.]/g, '')}`);
-  const existing = await stat(nativeDir).catch(() => undefined);
-  if (existing?.uid === 0) return { ...binaries, nativeDir };
-  const fresh = `${nativeDir}.${process.pid}`;
-  await mkdir(fresh, { recursive: true });
+  if (await isOurs(nativeDir)) return { ...binaries, nativeDir };
+  const fresh = await mkdtemp(`${nativeDir}.`);
   await cp(binaries.nativeDir, fresh, { recursive: true, verbatimSymlinks: true });
   await chmod(fresh, 0o755);
   await rename(fresh, nativeDir).catch(() => rm(fresh, { recursive: true }));
-  return { ...binaries, nativeDir };
+  // Everybody may write beside it: what somebody else put there under this name is not run.
+  if (await isOurs(nativeDir)) return { ...binaries, nativeDir };
+  throw new EmbeddedError(`${nativeDir} is in the way and does not belong to root`, 'remove it');
+}
+
+async function isOurs(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found?.isDirectory() === true && found.uid === 0;
 }
