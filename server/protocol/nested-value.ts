@@ -20,14 +20,9 @@ export type WriteValue = (out: ByteWriter, type: ValueType, source: Uint8Array, 
 
 type ArrayType = Extract<ValueType, { kind: 'array' }>;
 type Fields = Extract<ValueType, { kind: 'composite' }>['fields'];
-/** The text of one element: a range of `bytes`, and where reading goes on in the source. */
-type Element = {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly next: number;
-  readonly quoted: boolean;
-};
+type TextRange = { readonly bytes: Uint8Array; readonly start: number; readonly end: number };
+/** The text of one element, and where reading goes on in the source. */
+type Element = TextRange & { readonly next: number; readonly quoted: boolean };
 
 /** A value inside another: its text, and how its parts are written. */
 export type Nested = {
@@ -92,7 +87,7 @@ export function writeComposite(out: ByteWriter, fields: Fields, { source, start,
   out.ascii('}');
 }
 
-// An unquoted, unescaped element is a range of the source; any other is unescaped into bytes of its own.
+// An element without escapes is a range of the source; any other is unescaped into bytes of its own.
 // Composite text may switch quoting inside one field; Postgres prints a field quoted as a whole or not at all.
 function readElement(source: Uint8Array, start: number, end: number, ends: (byte: number) => boolean): Element {
   if (source[start] === QUOTE) return readQuoted(source, start, end);
@@ -102,16 +97,27 @@ function readElement(source: Uint8Array, start: number, end: number, ends: (byte
 }
 
 function readQuoted(source: Uint8Array, start: number, end: number): Element {
-  const bytes = new Uint8Array(end - start);
-  let length = 0;
+  let escapes = 0;
   let at = start + 1;
   for (; at < end; at++) {
-    const byte = source[at] as number;
+    const byte = source[at];
     if (byte === QUOTE && source[at + 1] !== QUOTE) break;
-    if (byte === BACKSLASH || byte === QUOTE) at++;
+    if (byte !== BACKSLASH && byte !== QUOTE) continue;
+    escapes++;
+    at++;
+  }
+  const text = escapes === 0 ? { bytes: source, start: start + 1, end: at } : unescaped(source, start + 1, at, escapes);
+  return { ...text, next: at + 1, quoted: true };
+}
+
+function unescaped(source: Uint8Array, start: number, end: number, escapes: number): TextRange {
+  const bytes = new Uint8Array(end - start - escapes);
+  let length = 0;
+  for (let at = start; at < end; at++) {
+    if (source[at] === BACKSLASH || source[at] === QUOTE) at++;
     bytes[length++] = source[at] as number;
   }
-  return { bytes, start: 0, end: length, next: at + 1, quoted: true };
+  return { bytes, start: 0, end: length };
 }
 
 const NULL_TEXT = encoder.encode('NULL');
