@@ -36,7 +36,7 @@ const DEFAULT_SCHEMA = 'public';
  * `schema` is `filter.schema`; at odds with a schema in the name it is refused as `bad_name`.
  */
 export function parseChannelName(text: string, schema?: string): ChannelNameResult {
-  if (text.length < 1 || text.length > MAX_LENGTH) return badName(`a channel name has 1 to ${MAX_LENGTH} characters`);
+  if (text === '' || isTooLong(text)) return badName(`a channel name has 1 to ${MAX_LENGTH} characters`);
   if (text.startsWith('db:')) return parseTableChannel(text, schema);
   if (hasWildcard(text)) return wildcard();
   if (!TOPIC.test(text)) return badName('a channel name holds letters, digits and _ - . : / @ = , ; # only');
@@ -66,6 +66,7 @@ function parseTableChannel(text: string, schema: string | undefined): ChannelNam
     return badName(`the channel names schema ${named}, filter.schema names ${schema}`);
   }
   const name: TableName = { schema: named ?? schema ?? DEFAULT_SCHEMA, table };
+  if (name.schema.includes('\0') || table.includes('\0')) return badName('an identifier holds no zero byte');
   return {
     ok: true,
     channel: { kind: 'table', name: text as ChannelName, canonical: canonicalTableChannel(name), table: name },
@@ -81,6 +82,11 @@ function unquote(identifier: string): string | undefined {
 // The canonical form quotes whatever SQL would fold or not accept bare.
 function quoteWhereNeeded(identifier: string): string {
   return UNQUOTED_IDENTIFIER.test(identifier) ? identifier : `"${identifier.replaceAll('"', '""')}"`;
+}
+
+// In characters as SQL's length() counts them; a name that is short in UTF-16 units needs no counting.
+function isTooLong(text: string): boolean {
+  return text.length > MAX_LENGTH && (text.length > MAX_LENGTH * 2 || [...text].length > MAX_LENGTH);
 }
 
 function hasWildcard(text: string): boolean {
