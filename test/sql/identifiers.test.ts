@@ -1,4 +1,8 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { must } from '../../server/lib/assert.ts';
+import { parsePosition } from '../../server/lib/position.ts';
+import { messageIdMask, messageIds, positionOfMessageId } from '../../server/protocol/message-id.ts';
 import { type MigratedDatabase, migratedDatabase } from '../db/migrated.ts';
 import { describeEachPostgres } from '../rig/postgres.ts';
 
@@ -18,28 +22,22 @@ describeEachPostgres('ids and names in SQL', (postgres) => {
     expect(Math.abs(Number(row?.ms) - ms)).toBeLessThan(2);
   });
 
-  // The same arithmetic once more, with big integers instead of bit strings, and backwards.
-  const positionOf = async (id: string, systemIdentifier: string): Promise<string> => {
-    const mask = BigInt(`0x${await sha256(`rowcast:${systemIdentifier}`)}`) >> 134n;
-    const bits = BigInt(`0x${id.replaceAll('-', '')}`);
-    const payload = ((bits >> 80n) << 74n) | (((bits >> 64n) & 0xfffn) << 62n) | (bits & ((1n << 62n) - 1n));
-    const plain = payload ^ mask;
-    const hex = (value: bigint, length: number) => value.toString(16).padStart(length, '0');
-    return `${hex(plain >> 90n, 8)}-${hex(((plain >> 29n) & ((1n << 61n) - 1n)) << 3n, 16)}-${hex(plain & ((1n << 29n) - 1n), 8)}`;
-  };
-
   it.each([
     '00000001-0000000000000008-00000001',
     '674199aa-00000000016b3740-000f4240',
     'ffffffff-fffffffffffffff8-1fffffff',
     '80000000-8000000000000000-00000000',
-  ])('message_id() of %s is a UUIDv8 that reads back', async (position) => {
+  ])('message_id() of %s is the UUIDv8 that the server makes', async (position) => {
+    const systemIdentifier = '7123456789012345678';
     const [row] = await host.sql<{ id: string }>('select realtime.message_id($1, $2)::text as id', [
       position,
-      '7123456789012345678',
+      systemIdentifier,
     ]);
     expect(row?.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    expect(await positionOf(row?.id ?? '', '7123456789012345678')).toBe(position);
+    const mask = messageIdMask(createHash('sha256').update(`rowcast:${systemIdentifier}`).digest());
+    const { epoch, lsn, index } = must(parsePosition(position), 'position');
+    expect(row?.id).toBe(messageIds(mask, epoch, lsn)(index));
+    expect(positionOfMessageId(mask, row?.id ?? '')).toEqual({ epoch, lsn, index });
   });
 
   it('message_id() takes the system identifier from the checkpoint', async () => {
@@ -120,8 +118,3 @@ describeEachPostgres('ids and names in SQL', (postgres) => {
     ]);
   });
 });
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return Buffer.from(digest).toString('hex');
-}
