@@ -57,8 +57,11 @@ function boundedFetch(options: KeySetOptions): FetchImplementation {
     if (now() - failedAt < failureCooldownMs) throw new KeySetUnavailable('the last fetch failed a moment ago');
     try {
       const response = await fetch(url, init);
-      if (response.status !== 200) throw new KeySetUnavailable(`status ${response.status}`);
-      return new Response(await readAtMost(response, maxBytes), { status: 200 });
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        throw new KeySetUnavailable(`status ${response.status}`);
+      }
+      return Response.json(JSON.parse(await readAtMost(response, maxBytes)));
     } catch (error) {
       failedAt = now();
       throw error instanceof KeySetUnavailable ? error : new KeySetUnavailable('fetch failed', { cause: error });
@@ -66,7 +69,7 @@ function boundedFetch(options: KeySetOptions): FetchImplementation {
   };
 }
 
-async function readAtMost(response: Response, maxBytes: number): Promise<ArrayBuffer> {
+async function readAtMost(response: Response, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of response.body ?? []) {
@@ -74,5 +77,5 @@ async function readAtMost(response: Response, maxBytes: number): Promise<ArrayBu
     if (length > maxBytes) throw new KeySetUnavailable(`more than ${maxBytes} bytes`);
     chunks.push(chunk);
   }
-  return new Uint8Array(Buffer.concat(chunks)).buffer;
+  return Buffer.concat(chunks).toString('utf8');
 }
