@@ -101,6 +101,7 @@ column watched.relation text not null
 column watched.publication name not null
 column watched.complete_after xid8
 column watched.completed boolean not null default false
+column watched.wants_full boolean not null default false
 column watched.watched_at timestamp with time zone not null default now()
 column webhook_attempts.id bigint not null identity
 column webhook_attempts.delivery_id bigint not null

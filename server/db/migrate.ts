@@ -6,6 +6,7 @@ import type pg from 'pg';
 import type { Logger } from '../lib/logger.ts';
 import { type Migration, type MigrationFiles, type RepeatableObject, readMigrationFiles } from './migration-files.ts';
 import { forbiddenBy } from './migration-rights.ts';
+import { classifyDatabaseError } from './sqlstate.ts';
 
 export type MigrateOptions = {
   readonly pool: pg.Pool;
@@ -24,6 +25,21 @@ export type MigrateOptions = {
   readonly files?: MigrationFiles | undefined;
 };
 
+export type MigrateRefusal =
+  /** The database was migrated by a later release. */
+  | 'newer_schema'
+  /** The schema realtime is of something else. */
+  | 'foreign_schema'
+  | 'changed_migration'
+  /** The login lacks a right: the message has the statement that gives it. */
+  | 'rights'
+  /** The database is a standby: it cannot be written to. */
+  | 'standby'
+  /** Set up with another ROWCAST_PUBLICATION. */
+  | 'prefix'
+  /** Another server is migrating, and does not come to an end. */
+  | 'busy';
+
 export type MigrateResult =
   | {
       readonly ok: true;
@@ -34,16 +50,16 @@ export type MigrateResult =
     }
   | {
       readonly ok: false;
-      /** `newer_schema`: by a later release. `foreign_schema`: realtime is someone else's. `rights`: see the message. */
-      readonly reason: 'newer_schema' | 'foreign_schema' | 'changed_migration' | 'rights' | 'prefix';
+      readonly reason: MigrateRefusal;
       /** For the operator, with the statement to run where there is one. */
       readonly message: string;
     };
 
 type Refused = Extract<MigrateResult, { ok: false }>;
 
-// Any number will do as long as nobody changes it; it reads "rowcast".
-const LOCK_KEY = '0x726f7763617374';
+// Any number will do as long as nobody changes it; in ASCII it reads "rowcast".
+const LOCK_KEY = 0x726f7763617374n;
+const DEFAULT_WAIT_MS = 120_000;
 
 /**
  * Brings the database of `pool` to this release. Expected refusals are values; what the database refuses
@@ -55,7 +71,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const onNotice = noticeLogger(options.log);
   client.on('notice', onNotice);
   try {
-    await lock(client, options.waitMs ?? 120_000);
+    if (!(await isLocked(client, options.waitMs ?? DEFAULT_WAIT_MS))) return busy(options.waitMs ?? DEFAULT_WAIT_MS);
     await client.query(`set lock_timeout = ${Math.floor(options.lockTimeoutMs ?? 5_000)}`);
     return await migrateLocked(client, files, options);
   } finally {
@@ -63,6 +79,11 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
     // Ending the session gives the lock back and forgets the settings, whatever state it is in.
     client.release(true);
   }
+}
+
+function busy(waitMs: number): Refused {
+  const message = `another server has been migrating this database for more than ${waitMs / 1000} s`;
+  return { ok: false, reason: 'busy', message };
 }
 
 async function migrateLocked(
@@ -87,10 +108,17 @@ async function migrateLocked(
   return publish(client, options.publicationPrefix, applied);
 }
 
-async function lock(client: pg.ClientBase, waitMs: number): Promise<void> {
+/** False when another server holds the lock for longer than `waitMs`. */
+async function isLocked(client: pg.ClientBase, waitMs: number): Promise<boolean> {
   await client.query(`set statement_timeout = ${Math.floor(waitMs)}`);
-  await client.query(`select pg_advisory_lock(${LOCK_KEY}::bigint)`.replace(LOCK_KEY, String(BigInt(LOCK_KEY))));
+  try {
+    await client.query('select pg_advisory_lock($1)', [LOCK_KEY]);
+  } catch (error) {
+    if (classifyDatabaseError(error).kind === 'query_cancelled') return false;
+    throw error;
+  }
   await client.query('set statement_timeout = 0');
+  return true;
 }
 
 async function openBookkeeping(client: pg.ClientBase): Promise<Refused | undefined> {

@@ -3,10 +3,10 @@
 
 import type pg from 'pg';
 
-export type RightsRefusal = { readonly ok: false; readonly reason: 'rights'; readonly message: string };
+export type RightsRefusal = { readonly ok: false; readonly reason: 'rights' | 'standby'; readonly message: string };
 
 const QUESTION = `
-  select current_user as login, current_database() as database,
+  select pg_is_in_recovery() as is_standby, current_user as login, current_database() as database,
     quote_ident(current_user) as quoted_login, quote_ident(current_database()) as quoted_database,
     has_database_privilege(current_database(), 'create') as may_create,
     to_regnamespace('realtime') is not null as has_schema,
@@ -24,6 +24,9 @@ export async function forbiddenBy(
   const { rows } = await client.query(QUESTION, [publicationPrefix]);
   const state = rows[0];
   const refuse = (message: string): RightsRefusal => ({ ok: false, reason: 'rights', message });
+  if (state.is_standby) {
+    return { ok: false, reason: 'standby', message: 'the database is a standby: DATABASE_URL must name its primary' };
+  }
   if (!state.is_owner)
     return refuse(`schema realtime was set up by ${state.owner}: log in as that role, or as a member of it`);
   if (!state.may_create && !(state.has_schema && state.has_publications)) {

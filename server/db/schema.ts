@@ -113,6 +113,7 @@ export type WatchedTable = {
   publication: string;
   complete_after: bigint | null;
   completed: Generated<boolean>;
+  wants_full: Generated<boolean>;
   watched_at: Generated<TimestampText>;
 };
 

@@ -7,7 +7,7 @@ as $$
 declare
   before oid := realtime.relation_oid(realtime.watched_relation(old_pattern));
   after oid := realtime.relation_oid(realtime.watched_relation(new_pattern));
-  wants_full boolean := current_setting('realtime.watch_full', true) = realtime.watched_relation(new_pattern);
+  full_asked boolean := current_setting('realtime.watch_full', true) = realtime.watched_relation(new_pattern);
   refusal text;
   gap text;
 begin
@@ -21,16 +21,19 @@ begin
     raise exception using errcode = '42809', message = 'cannot watch: ' || refusal;
   end if;
   if realtime.may_publish(after) then
-    if wants_full then perform realtime.set_full(after); end if;
+    if full_asked then perform realtime.set_full(after); end if;
     perform realtime.set_published(after, true);
+    if full_asked then
+      update realtime.watched w set wants_full = true where w.relid = after and not w.wants_full;
+    end if;
   elsif not last_try then
     return;
-  elsif not realtime.is_published(after, wants_full) then
+  elsif not realtime.is_published(after, full_asked) then
     raise exception using errcode = '42501',
       message = format('%I may not publish table %s: it is of %I', current_user, realtime.relation_name(after),
         (select c.relowner::regrole from pg_catalog.pg_class c where c.oid = after)::text),
       hint = format('run as a superuser: select realtime.watch(%L%s); or, for good: grant %s to %I;', after::regclass,
-        case when wants_full then ', full => true' else '' end,
+        case when full_asked then ', full => true' else '' end,
         (select c.relowner::regrole from pg_catalog.pg_class c where c.oid = after), current_user);
   end if;
 

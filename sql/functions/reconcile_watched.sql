@@ -11,6 +11,7 @@ declare
   prefix text := realtime.publication_prefix();
   entry record;
   problem text;
+  full_asked boolean;
 begin
   if prefix is null or not pg_try_advisory_xact_lock(hashtextextended('rowcast.watch', 0)) then return; end if;
 
@@ -49,7 +50,10 @@ begin
       continue;
     end if;
     problem := realtime.watch_refusal(entry.relid);
-    continue when problem is null and realtime.is_published(entry.relid, false)
+    -- Partitions made later follow the root, as long as it still is what watch() made of it.
+    full_asked := exists (select from realtime.watched w join pg_catalog.pg_class k on k.oid = w.relid
+                          where w.relid = entry.relid and w.wants_full and k.relkind = 'p' and k.relreplident = 'f');
+    continue when problem is null and realtime.is_published(entry.relid, full_asked)
       and exists (select from realtime.watched w where w.relid = entry.relid and w.relation = entry.name
                   and w.publication = any (realtime.publications_of(entry.relid))
                   and (w.publication <> prefix || '_inserts' or realtime.identity_gap(entry.relid) is not null));
@@ -63,6 +67,7 @@ begin
       elsif not realtime.may_publish(entry.relid) and not realtime.is_published(entry.relid, false) then
         detail := format('%I may not publish it; run as a superuser: select realtime.watch(%L);', current_user, entry.relid::regclass);
       else
+        if full_asked then perform realtime.set_full(entry.relid); end if;
         detail := 'in ' || realtime.set_published(entry.relid, true) || coalesce(': ' || realtime.identity_gap(entry.relid), '');
         ok := true;
       end if;

@@ -56,6 +56,7 @@ create table realtime.watched (
   publication name not null,
   complete_after xid8,
   completed boolean not null default false,
+  wants_full boolean not null default false,
   watched_at timestamptz not null default now()
 );
 alter table realtime.watched enable row level security;
@@ -63,4 +64,5 @@ comment on table realtime.watched is 'Bookkeeping of the server: since when a pu
 comment on column realtime.watched.relation is 'Canonical spelling without db:, as in realtime.changes.';
 comment on column realtime.watched.publication is 'The publication that carries the table: all changes, or inserts and truncates only.';
 comment on column realtime.watched.complete_after is 'pg_snapshot_xmax after the ALTER PUBLICATION committed: watching is complete once pg_snapshot_xmin has reached it. Null until the server has looked.';
+comment on column realtime.watched.wants_full is 'watch(…, full => true) was asked for: partitions made later are set to replica identity full too.';
 comment on column realtime.watched.completed is 'True once no transaction is open that began before the table was published.';

@@ -162,6 +162,15 @@ describeEachPostgres('migrate', (postgres) => {
     }
   });
 
+  it('a server that migrates without end keeps another one waiting only so long', async () => {
+    await using it = await migratedDatabase(postgres);
+    const holder = await it.database.connect();
+    await holder.query('select pg_advisory_lock(32210705904137076)');
+    const result = await migrate({ pool: it.db.pool, log: collectingLog(), ...STANDARD, waitMs: 50 });
+    await holder.end();
+    expect(result).toMatchObject({ ok: false, reason: 'busy' });
+  });
+
   it('standard grants are given once: what was revoked later stays revoked', async () => {
     await using it = await migratedDatabase(postgres);
     await it.sql('revoke insert (payload) on realtime.messages from anon');

@@ -73,6 +73,44 @@ describeEachPostgres('realtime.reconcile_watched', (postgres) => {
     expect(await published()).toEqual(['rowcast t']);
   });
 
+  it('sets partitions made later to full where watch() was asked for full, and only there', async () => {
+    const identities = () =>
+      host.sql(`select relname, relreplident as identity from pg_class
+        where relnamespace = 'app'::regnamespace and relname in ('root', 'p') order by 1`);
+    await host.sql(`create table app.root (id int, word text) partition by range (id)`);
+    await host.sql(`select realtime.watch('app.root', full => true)`);
+    await host.sql('create table app.p partition of app.root default; insert into app.root values (1)');
+    expect(await reconcile()).toMatchObject([{ relation: 'app.root', ok: true, detail: 'in rowcast' }]);
+    expect(await identities()).toEqual([
+      { relname: 'p', identity: 'f' },
+      { relname: 'root', identity: 'f' },
+    ]);
+    await host.sql(`update app.root set word = 'x'`);
+
+    await host.sql('alter table app.root replica identity default; alter table app.p replica identity default');
+    expect(await reconcile()).toMatchObject([{ detail: 'in rowcast_inserts: app.root has no primary key' }]);
+    expect((await identities()).map(({ identity }) => identity)).toEqual(['d', 'd']);
+  });
+
+  it('a transaction that is open while a table moves is streamed whole', async () => {
+    await host.sql(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [host.database.slot]);
+    const writer = await host.database.connect();
+    await writer.query('begin; insert into app.t values (1)');
+    const mover = await host.database.connect();
+    await mover.query(
+      'begin; alter publication rowcast_inserts add table app.t; alter publication rowcast drop table app.t; commit',
+    );
+    await mover.end();
+    await writer.query('insert into app.t values (2); commit');
+    await writer.end();
+    const [streamed] = await host.sql(
+      `select count(*)::int as inserts from pg_logical_slot_get_binary_changes($1, null, null,
+         'proto_version', '1', 'publication_names', 'rowcast,rowcast_inserts') where get_byte(data, 0) = ascii('I')`,
+      [host.database.slot],
+    );
+    expect(streamed).toEqual({ inserts: 2 });
+  });
+
   it('says why a name cannot be watched any more', async () => {
     await host.sql('drop table app.t; create view app.t as select 1 as id');
     expect(await reconcile()).toContainEqual({
