@@ -137,7 +137,23 @@ async function install(root) {
   );
 }
 
+/**
+ * Links the Node of this platform's package into node_modules/.bin. npm 10 forgets that link when the install
+ * script of some other optional package fails. Returns whether it was missing.
+ */
+export function repairNodeLink(root, platform = process.platform, arch = process.arch) {
+  const link = join(root, 'node_modules/.bin/node');
+  const names = [`node-${platform}-${arch}`, `node-bin-${platform}-${arch}`];
+  const name = names.find((each) => existsSync(join(root, 'node_modules', each, 'bin/node')));
+  if (name === undefined || existsSync(link)) return false;
+  mkdirSync(dirname(link), { recursive: true });
+  rmSync(link, { force: true });
+  symlinkSync(join('..', name, 'bin/node'), link);
+  return true;
+}
+
 function checkNode(root) {
+  repairNodeLink(root);
   const run = spawnSync(join(root, 'node_modules/.bin/node'), ['--version'], { encoding: 'utf8' });
   if (run.status === 0 && run.stdout.startsWith(`v${NODE_MAJOR}.`)) return;
   if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) return;

