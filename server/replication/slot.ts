@@ -96,7 +96,7 @@ async function readSlot(client: ClientBase, slot: string, server: ServerRow): Pr
 
 async function readCheckpoint(client: ClientBase): Promise<Checkpoint | null> {
   const { rows } = await client.query(`
-    select epoch::text, handled::text, may_ack::text, system_identifier, timeline, slot_name, publications
+    select epoch::text, handled::text, may_ack::text, system_identifier, timeline, slot_name, publications::text
     from realtime.checkpoint`);
   const row = rows[0];
   if (row === undefined || row.epoch === null) return null;
@@ -107,7 +107,7 @@ async function readCheckpoint(client: ClientBase): Promise<Checkpoint | null> {
     systemIdentifier: row.system_identifier,
     timeline: row.timeline,
     slot: row.slot_name,
-    publications: row.publications,
+    publications: JSON.parse(row.publications),
   };
 }
 
