@@ -90,7 +90,10 @@ export type ClientStatus = 'idle' | 'connecting' | 'connected' | 'waiting' | 'cl
 
 export interface ClientEvents {
   status: (status: ClientStatus) => void;
-  /** Refused requests, failed listeners, and the reason why the client gave up. */
+  /**
+   * Refused requests, failed listeners, and the reason why the client gave up. Without a listener for it, what a
+   * listener of the application threw is thrown again, outside of the client.
+   */
   error: (error: RowcastError) => void;
   /** The server's stream from the database: `streaming`, `stalled`, `slot_lost`, `standby`. */
   system: (frame: { readonly status: string; readonly lagBytes: number | null; readonly since: string }) => void;
@@ -142,7 +145,7 @@ export interface Client {
   subscribe<Payload = unknown>(channel: string, options?: SubscribeOptions<Payload>): Subscription;
   /** Takes another token from here on, and renews the connection with it. Rejects if the server refuses it. */
   authenticate(token: TokenSource): Promise<void>;
-  /** Resolves when the server has answered. */
+  /** Resolves when the server has answered; rejects while there is no connection, or when it is lost. */
   ping(): Promise<void>;
   /** Listens; returns the function that stops it. */
   on<Name extends keyof ClientEvents>(name: Name, listener: ClientEvents[Name]): () => void;

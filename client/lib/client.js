@@ -5,7 +5,7 @@
 import { Backoff } from './backoff.js';
 import { reactionTo } from './close-rules.js';
 import { Emitter } from './emitter.js';
-import { errorOf, Link } from './link.js';
+import { disconnected, errorOf, Link } from './link.js';
 import { RowcastError } from './rowcast-error.js';
 import { ClientSubscription } from './subscription.js';
 import { Subscriptions } from './subscriptions.js';
@@ -104,7 +104,8 @@ export class RealtimeClient {
   /** @returns {Promise<void>} */
   async ping() {
     await this.connect();
-    await this.#link?.request({ type: 'ping' });
+    if (this.#link === undefined || this.#status !== 'connected') throw disconnected();
+    await this.#link.request({ type: 'ping' });
   }
 
   /**

@@ -28,7 +28,7 @@ export class Emitter {
    */
   emit(name, value) {
     for (const listener of this.#listeners.get(name) ?? []) {
-      if (name === 'error') listener(value);
+      if (name === 'error') guardLast(() => listener(value));
       else this.guard(() => listener(value));
     }
   }
@@ -41,7 +41,27 @@ export class Emitter {
     try {
       call();
     } catch (cause) {
+      if (!this.#listeners.get('error')?.size) return throwOutside(cause);
       this.emit('error', new RowcastError('listener_failed', `A listener failed: ${cause}`, { cause }));
     }
   }
+}
+
+/**
+ * What fails in the handling of errors has nowhere else to go.
+ * @param {() => void} call
+ */
+function guardLast(call) {
+  try {
+    call();
+  } catch (cause) {
+    throwOutside(cause);
+  }
+}
+
+/** @param {unknown} cause */
+function throwOutside(cause) {
+  queueMicrotask(() => {
+    throw cause;
+  });
 }

@@ -154,6 +154,6 @@ export function errorOf(frame) {
   });
 }
 
-function disconnected() {
+export function disconnected() {
   return new RowcastError('disconnected', 'The connection ended', { retryable: true });
 }

@@ -17,16 +17,19 @@ export type RenewalDeps = {
 
 export type Judged = { readonly subscription: Subscription; readonly isAllowed: boolean };
 
-/** Asks for every subscription of the connection whether `identity` may have it. */
-export function judgeAgain(identity: Identity, peer: Peer, deps: RenewalDeps): Promise<Judged[]> {
-  const subscriptions = [...peer.connection.subscriptions.values()];
-  return Promise.all(
-    subscriptions.map(async (subscription) => {
-      const channel = deps.subscribedChannels.of(subscription);
-      const decision = await deps.subscribePolicy.decide(identity, channel);
-      return { subscription, isAllowed: decision.allowed };
-    }),
-  );
+/**
+ * Asks for every subscription of the connection whether `identity` may have it; one after the other, so that
+ * one client's renewals never take more than one connection of the database.
+ */
+export async function judgeAgain(identity: Identity, peer: Peer, deps: RenewalDeps): Promise<Judged[]> {
+  const judged: Judged[] = [];
+  for (const subscription of [...peer.connection.subscriptions.values()]) {
+    const channel = deps.subscribedChannels.of(subscription);
+    const decision = await deps.subscribePolicy.decide(identity, channel);
+    judged.push({ subscription, isAllowed: decision.allowed });
+    if (!peer.isOpen) break;
+  }
+  return judged;
 }
 
 /** Puts the connection under `identity`: allowed subscriptions move to its group, the others end and are told. */

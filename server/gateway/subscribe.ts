@@ -1,5 +1,5 @@
 // Owns the `subscribe` frame: name, access, filter, `since`, and then, in one turn with nothing in between,
-// the hub's subscription, the position read, and the reply. So every visible message above the position
+// the position read, the hub's subscription, and the reply. So every visible message above the position
 // comes, behind the reply, and none at or below it does.
 
 import { randomBytes } from 'node:crypto';
@@ -65,11 +65,12 @@ async function planSubscription(frame: SubscribeFrame, peer: Peer, deps: Subscri
 function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: Peer, deps: SubscribeDeps): void {
   const { connection } = peer;
   const { channel, events, warnings } = plan;
+  // Read first: should it fail, nothing has been subscribed yet.
+  const position = deps.position();
   const id = randomBytes(9).toString('base64url');
   const spec: GroupSpec = { dialect: 'rowcast', channelName: channel.name, events, identity: connection.identity };
   const subscription = deps.hub.subscribe({ id, connection, channel: channel.canonical, spec });
   deps.subscribedChannels.remember(subscription, channel);
-  const position = deps.position();
   const about = { channel: frame.channel, subscriptionId: id, position };
   // What was missed cannot be replayed yet, and a gap is never silent.
   const recovery = frame.since === undefined ? {} : { recovered: false, reason: 'unknown' };

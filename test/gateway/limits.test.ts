@@ -251,6 +251,31 @@ describe('a slow reader', () => {
   });
 });
 
+it('the hub is told once of the end of a connection, whatever ends it', async () => {
+  const env = { ROWCAST_PING_INTERVAL: '5m' };
+  await using server = await openGateway({ env, bounds: { badFrames: 0 } });
+  const told: string[] = [];
+  const disconnect = server.hub.disconnect.bind(server.hub);
+  server.hub.disconnect = (connection) => {
+    told.push(connection.id);
+    disconnect(connection);
+  };
+  const ends: ((socket: Awaited<ReturnType<typeof server.login>>) => void)[] = [
+    (socket) => socket.webSocket.close(),
+    (socket) => socket.terminate(),
+    (socket) => socket.sendText('}'),
+    (socket) => socket.sendText(padded({}, 70_000)),
+  ];
+  for (const end of ends) {
+    const socket = await server.login();
+    end(socket);
+    await socket.closed;
+    await until(() => server.hub.connectionCount === 0);
+  }
+  expect(told).toHaveLength(ends.length);
+  expect(new Set(told).size).toBe(ends.length);
+});
+
 /** A frame of exactly `size` bytes, padded with blanks. */
 function padded(frame: object, size: number): string {
   return JSON.stringify(frame).padEnd(size, ' ');

@@ -1,7 +1,9 @@
 // Owns the small parts of the gateway that have rules of their own.
 
 import fc from 'fast-check';
+import type { FastifyRequest } from 'fastify';
 import { describe, expect, it, vi } from 'vitest';
+import { isLoopback, limitAddress } from '../../server/gateway/client-address.ts';
 import { closeLabel } from '../../server/gateway/close-label.ts';
 import { Deadline } from '../../server/gateway/deadline.ts';
 import { FrameQueue } from '../../server/gateway/frame-queue.ts';
@@ -113,6 +115,42 @@ describe('UnauthenticatedSockets', () => {
     );
   });
 });
+
+describe('limitAddress', () => {
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+    ['2001:0db8:0001:0002:ffff::1', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+  ])('takes %s as %s', (ip, expected) => {
+    expect(limitAddress(requestFrom(ip))).toBe(expected);
+  });
+});
+
+describe('isLoopback', () => {
+  it.each([
+    ['127.0.0.1', {}, false, true],
+    ['127.9.9.9', {}, false, true],
+    ['::1', {}, false, true],
+    ['::ffff:127.0.0.1', {}, false, true],
+    ['203.0.113.9', {}, false, false],
+    ['2001:db8::1', {}, false, false],
+    ['127.0.0.1', { 'x-forwarded-for': '127.0.0.1' }, false, false],
+    ['127.0.0.1', { forwarded: 'for=127.0.0.1' }, false, false],
+    ['127.0.0.1', { 'x-forwarded-for': '127.0.0.1' }, true, true],
+  ])('of %s with %o, proxies trusted: %s', (ip, headers, trustsProxy, expected) => {
+    expect(isLoopback(requestFrom(ip, headers), trustsProxy)).toBe(expected);
+  });
+});
+
+/** What these functions read of a request. */
+function requestFrom(ip: string, headers: Record<string, string> = {}): FastifyRequest {
+  return { ip, headers } as FastifyRequest;
+}
 
 it('formatInstant prints a fraction only if there is one', () => {
   expect(formatInstant(Date.UTC(2024, 0, 15, 10, 30))).toBe('2024-01-15T10:30:00Z');

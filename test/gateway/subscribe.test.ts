@@ -146,6 +146,18 @@ describe('subscribe', () => {
     expect(await socket.ask({ type: 'ping' })).toEqual({ type: 'pong' });
   });
 
+  it('leaves nothing subscribed when the position cannot be read', async () => {
+    await using server = await openGateway();
+    const socket = await server.login();
+    Object.defineProperty(server.stream, 'position', {
+      get: () => {
+        throw new Error('no position yet');
+      },
+    });
+    expect(await socket.ask({ type: 'subscribe', channel: 'order:1' })).toMatchObject({ code: 'internal' });
+    expect([...server.hub.activeChannels()]).toEqual([]);
+  });
+
   it('that is decided after the socket has gone subscribes nothing', async () => {
     let decide: () => void = () => {};
     let asked: () => void = () => {};
