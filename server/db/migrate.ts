@@ -198,6 +198,8 @@ async function applyRepeatables(
         [name, hash],
       );
     }
+    // Default privileges of the database may have opened what was made now; the view runs with its owner's rights.
+    await client.query('revoke all on all tables in schema realtime from public');
   });
   return due.map(({ name }) => name);
 }

@@ -1,7 +1,15 @@
 // What nobody was given stays closed: tables, functions that run as their owner, and tricks with pg_temp.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { failureOf, type MigratedDatabase, migratedDatabase } from '../db/migrated.ts';
+import { migrate } from '../../server/db/migrate.ts';
+import {
+  collectingLog,
+  failureOf,
+  type MigratedDatabase,
+  migratedDatabase,
+  openTestPool,
+  STANDARD,
+} from '../db/migrated.ts';
 import { describeEachPostgres } from '../rig/postgres.ts';
 
 const CLAIMS = { sub: 'alice', role: 'authenticated' };
@@ -113,6 +121,29 @@ describeEachPostgres('a fresh schema', (postgres) => {
       await client.query(`delete from realtime.channels`);
     });
     expect(notices.filter((notice) => notice.includes('spied'))).toEqual([]);
+  });
+
+  it('default privileges of the database open nothing', async () => {
+    await using database = await postgres.createDatabase();
+    await database.query(`alter default privileges grant all on tables to public, authenticated;
+      alter default privileges grant all on functions to authenticated`);
+    const db = openTestPool(database.url);
+    await migrate({ pool: db.pool, log: collectingLog(), ...STANDARD });
+    const { rows } = await db.pool.query(`
+      select c.relname from pg_class c
+      where c.relnamespace = 'realtime'::regnamespace and c.relkind in ('r', 'p', 'v')
+        and has_any_column_privilege('authenticated', c.oid, 'select, insert, update') and relname not in ('channels', 'messages')
+      union all
+      select p.proname from pg_proc p
+      where p.pronamespace = 'realtime'::regnamespace and p.prosecdef and has_function_privilege('authenticated', p.oid, 'execute')
+        and p.proname <> 'publication_prefix'`);
+    expect(rows).toEqual([]);
+    expect(
+      await database.query(
+        `select has_table_privilege('authenticated', 'realtime.messages', 'update, delete, truncate') as may`,
+      ),
+    ).toEqual([{ may: false }]);
+    await db.close();
   });
 
   it('history is for admins', async () => {
