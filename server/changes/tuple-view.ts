@@ -4,9 +4,10 @@
 import type { Tuple } from '../replication/wal-entry.ts';
 
 const TUPLE_NULL = 0x6e;
+const TUPLE_TEXT = 0x74;
 const TUPLE_UNCHANGED = 0x75;
 
-/** Postgres allows 1,600 columns a table. */
+/** What a row of Postgres has at most; the decoder lets nothing larger through. */
 const MAX_COLUMNS = 1664;
 
 export class TupleView {
@@ -18,16 +19,18 @@ export class TupleView {
   /** Whether some column is a large value that the UPDATE did not resend. */
   hasUnchanged = false;
 
-  /** Points the view at `tuple`; null empties it. Returns itself. */
+  /** Points the view at `tuple`; null empties it. Returns itself. Throws RangeError where columns lie outside. */
   read(tuple: Tuple | null): this {
     this.count = 0;
     this.hasUnchanged = false;
     if (tuple === null) return this;
-    const { bytes, offset } = tuple;
+    const { bytes, offset, end } = tuple;
+    const count = ((bytes[offset] as number) << 8) | (bytes[offset + 1] as number);
     this.bytes = bytes;
-    this.count = ((bytes[offset] as number) << 8) | (bytes[offset + 1] as number);
     let at = offset + 2;
-    for (let column = 0; column < this.count; column++) at = this.#readColumn(column, at);
+    for (let column = 0; column < count; column++) at = this.#readColumn(column, at, end);
+    if (at !== end) throw new RangeError(`a tuple ends at ${at}, its message at ${end}`);
+    this.count = count;
     return this;
   }
 
@@ -47,21 +50,24 @@ export class TupleView {
     return this.#ends[column] as number;
   }
 
-  #readColumn(column: number, offset: number): number {
+  #readColumn(column: number, offset: number, limit: number): number {
+    if (offset >= limit) throw new RangeError(`a tuple without its column ${column}`);
     const { bytes } = this;
     const kind = bytes[offset] as number;
     this.#kinds[column] = kind;
     if (kind === TUPLE_UNCHANGED) this.hasUnchanged = true;
     if (kind === TUPLE_NULL || kind === TUPLE_UNCHANGED) return offset + 1;
     const start = offset + 5;
-    const end =
-      start +
-      (((bytes[offset + 1] as number) << 24) |
-        ((bytes[offset + 2] as number) << 16) |
-        ((bytes[offset + 3] as number) << 8) |
-        (bytes[offset + 4] as number));
+    if (kind !== TUPLE_TEXT || start > limit) throw new RangeError(`a tuple with a broken column ${column}`);
+    const length =
+      ((bytes[offset + 1] as number) << 24) |
+      ((bytes[offset + 2] as number) << 16) |
+      ((bytes[offset + 3] as number) << 8) |
+      (bytes[offset + 4] as number);
+    // Read as signed: Postgres sends no value of 2 GB.
+    if (length < 0 || length > limit - start) throw new RangeError(`a tuple with a too long column ${column}`);
     this.#starts[column] = start;
-    this.#ends[column] = end;
-    return end;
+    this.#ends[column] = start + length;
+    return start + length;
   }
 }

@@ -3,6 +3,9 @@
 // together once, when all of it is there; every other is handed on in place, without a copy.
 
 const HEADER_BYTES = 5;
+/** The length counts itself, and Postgres builds no message above 1 GB (MaxAllocSize). */
+const MIN_LENGTH = 4;
+const MAX_LENGTH = 0x4000_0000;
 
 export type OnMessage = (type: number, bytes: Buffer, start: number, end: number) => void;
 
@@ -16,7 +19,7 @@ export class BackendMessages {
     this.#onMessage = onMessage;
   }
 
-  /** Takes a chunk and hands on every message that is now whole. */
+  /** Takes a chunk and hands on every message that is now whole. Throws where the bytes cannot be messages. */
   push(chunk: Buffer): void {
     if (this.#parts.length === 0) return this.#cut(chunk);
     this.#parts.push(chunk);
@@ -30,7 +33,9 @@ export class BackendMessages {
   #cut(bytes: Buffer): void {
     let at = 0;
     while (bytes.length - at >= HEADER_BYTES) {
-      const end = at + 1 + bytes.readUInt32BE(at + 1);
+      const length = bytes.readUInt32BE(at + 1);
+      if (length < MIN_LENGTH || length > MAX_LENGTH) throw new RangeError(`a backend message of ${length} bytes`);
+      const end = at + 1 + length;
       if (end > bytes.length) return this.#keep(bytes.subarray(at), end - at);
       this.#onMessage(bytes[at] as number, bytes, at + HEADER_BYTES, end);
       at = end;

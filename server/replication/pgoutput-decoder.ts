@@ -23,6 +23,13 @@ const TAG = {
   type: 0x59,
 } as const;
 
+const BEGIN_BYTES = 21;
+const COMMIT_BYTES = 26;
+/** Tag, relation, and the tag of a tuple. */
+const ROW_HEADER_BYTES = 6;
+const TRUNCATE_HEADER_BYTES = 6;
+/** What a row of Postgres has at most (htup_details.h, MaxTupleAttributeNumber). */
+const MAX_COLUMNS = 1664;
 const COLUMN_KEY_FLAG = 1;
 const MESSAGE_TRANSACTIONAL_FLAG = 1;
 const IDENTITIES: Record<string, ReplicaIdentity> = { d: 'key', i: 'key', f: 'full', n: 'none' };
@@ -54,8 +61,12 @@ export class PgoutputDecoder {
     return this.#transaction !== undefined;
   }
 
-  /** Decodes `bytes[start, end)`; undefined where it gives nothing to hand on. Throws DecodeError. */
+  /**
+   * Decodes `bytes[start, end)`; undefined where it gives nothing to hand on. Reads nothing outside.
+   * Throws DecodeError where the message is not whole or not understood.
+   */
   decode(bytes: Buffer, start: number, end: number): WalEntry | undefined {
+    needBytes(start, end, 1);
     switch (bytes[start]) {
       case TAG.insert:
         return this.#row('INSERT', bytes, start, end);
@@ -64,15 +75,15 @@ export class PgoutputDecoder {
       case TAG.delete:
         return this.#row('DELETE', bytes, start, end);
       case TAG.begin:
-        return this.#begin(bytes, start);
+        return this.#begin(bytes, start, end);
       case TAG.commit:
-        return this.#commit(bytes, start);
+        return this.#commit(bytes, start, end);
       case TAG.relation:
-        return this.#relation(bytes, start);
+        return this.#relation(bytes, start, end);
       case TAG.truncate:
-        return this.#truncate(bytes, start);
+        return this.#truncate(bytes, start, end);
       case TAG.logicalMessage:
-        return this.#logicalMessage(bytes, start);
+        return this.#logicalMessage(bytes, start, end);
       case TAG.origin:
       case TAG.type:
         return undefined;
@@ -81,7 +92,8 @@ export class PgoutputDecoder {
     }
   }
 
-  #begin(bytes: Buffer, start: number): undefined {
+  #begin(bytes: Buffer, start: number, end: number): undefined {
+    needBytes(start, end, BEGIN_BYTES);
     if (this.#transaction !== undefined) throw new DecodeError('a transaction began inside another');
     const lsn = bytes.readBigUInt64BE(start + 1) as Lsn;
     const commitMicros = bytes.readBigInt64BE(start + 9);
@@ -90,7 +102,8 @@ export class PgoutputDecoder {
     this.#isHandled = lsn <= this.#options.handled;
   }
 
-  #commit(bytes: Buffer, start: number): WalEntry | undefined {
+  #commit(bytes: Buffer, start: number, end: number): WalEntry | undefined {
+    needBytes(start, end, COMMIT_BYTES);
     const transaction = this.#current();
     const lsn = bytes.readBigUInt64BE(start + 2);
     if (lsn !== transaction.lsn) throw new DecodeError('a commit does not match its begin');
@@ -103,43 +116,56 @@ export class PgoutputDecoder {
     const transaction = this.#current();
     const index = this.#index++;
     if (this.#isHandled) return undefined;
+    needBytes(start, end, ROW_HEADER_BYTES);
     const relation = this.#relationOf(bytes.readUInt32BE(start + 1));
     let at = start + 5;
     let oldTuple: Tuple | null = null;
     if (bytes[at] === TAG.key || bytes[at] === TAG.oldTuple) {
-      oldTuple = { bytes, offset: at + 1 };
-      if (operation === 'UPDATE') at = endOfTuple(bytes, at + 1, end);
+      const oldEnd = operation === 'UPDATE' ? endOfTuple(bytes, at + 1, end) : end;
+      oldTuple = tupleOf(relation, bytes, at + 1, oldEnd);
+      at = oldEnd;
     }
-    const newTuple = operation === 'DELETE' ? null : { bytes, offset: at + 1 };
-    if (newTuple !== null && bytes[at] !== TAG.newTuple) throw new DecodeError('a row without its new tuple');
+    if (operation === 'DELETE') {
+      if (oldTuple === null) throw new DecodeError('a deleted row without its old tuple');
+      return { kind: 'row', transaction, index, relation, operation, newTuple: null, oldTuple };
+    }
+    if (at >= end || bytes[at] !== TAG.newTuple) throw new DecodeError('a row without its new tuple');
+    const newTuple = tupleOf(relation, bytes, at + 1, end);
     return { kind: 'row', transaction, index, relation, operation, newTuple, oldTuple };
   }
 
-  #truncate(bytes: Buffer, start: number): WalEntry | undefined {
+  #truncate(bytes: Buffer, start: number, end: number): WalEntry | undefined {
+    needBytes(start, end, TRUNCATE_HEADER_BYTES);
     const transaction = this.#current();
     const count = bytes.readUInt32BE(start + 1);
     const index = this.#index;
     this.#index += count;
     if (this.#isHandled) return undefined;
+    needBytes(start, end, TRUNCATE_HEADER_BYTES + count * 4);
     const relations: Relation[] = [];
-    for (let i = 0; i < count; i++) relations.push(this.#relationOf(bytes.readUInt32BE(start + 6 + i * 4)));
+    for (let i = 0; i < count; i++) {
+      relations.push(this.#relationOf(bytes.readUInt32BE(start + TRUNCATE_HEADER_BYTES + i * 4)));
+    }
     return { kind: 'truncate', transaction, index, relations };
   }
 
   // Anyone may emit logical messages, so they are never obeyed; transactional ones count for the index.
-  #logicalMessage(bytes: Buffer, start: number): undefined {
+  #logicalMessage(bytes: Buffer, start: number, end: number): undefined {
+    needBytes(start, end, 2);
     if (((bytes[start + 1] as number) & MESSAGE_TRANSACTIONAL_FLAG) !== 0) this.#index++;
   }
 
-  #relation(bytes: Buffer, start: number): undefined {
-    const reader = new FieldReader(bytes, start + 1);
+  #relation(bytes: Buffer, start: number, end: number): undefined {
+    const reader = new FieldReader(bytes.subarray(start + 1, end));
     const oid = reader.uint32();
     const schema = reader.text() || 'pg_catalog';
     const name = reader.text();
     const identity = IDENTITIES[String.fromCharCode(reader.uint8())];
     if (identity === undefined) throw new DecodeError(`unknown replica identity of ${schema}.${name}`);
     const columns: RelationColumn[] = [];
-    for (let left = reader.uint16(); left > 0; left--) columns.push(readColumn(reader));
+    const count = reader.uint16();
+    if (count > MAX_COLUMNS) throw new DecodeError(`${schema}.${name} has ${count} columns`);
+    while (columns.length < count) columns.push(readColumn(reader));
     this.#relations.set(oid, { oid, schema, name, identity, columns });
   }
 
@@ -163,42 +189,55 @@ function readColumn(reader: FieldReader): RelationColumn {
   return { name, typeOid, isKey: (flags & COLUMN_KEY_FLAG) !== 0 };
 }
 
+function needBytes(start: number, end: number, count: number): void {
+  if (end - start < count) throw new DecodeError('a message ends too early');
+}
+
+/** The tuple in `bytes[offset, end)`, of as many columns as its relation has. */
+function tupleOf(relation: Relation, bytes: Buffer, offset: number, end: number): Tuple {
+  needBytes(offset, end, 2);
+  if (bytes.readUInt16BE(offset) !== relation.columns.length) {
+    throw new DecodeError(`a row does not have the columns of ${relation.schema}.${relation.name}`);
+  }
+  return { bytes, offset, end };
+}
+
 const TUPLE_TEXT = 0x74;
 const TUPLE_BINARY = 0x62;
 
-/** The offset behind the tuple at `offset`. */
+/** The offset behind the tuple at `offset`, with another section behind it. */
 function endOfTuple(bytes: Buffer, offset: number, end: number): number {
+  needBytes(offset, end, 2);
   let at = offset + 2;
-  for (let left = bytes.readUInt16BE(offset); left > 0; left--) {
+  for (let left = bytes.readUInt16BE(offset); left > 0 && at < end; left--) {
     const kind = bytes[at];
-    at += kind === TUPLE_TEXT || kind === TUPLE_BINARY ? 5 + bytes.readUInt32BE(at + 1) : 1;
+    if (kind !== TUPLE_TEXT && kind !== TUPLE_BINARY) at += 1;
+    else if (at + 5 > end) throw new DecodeError('a tuple is longer than its message');
+    else at += 5 + bytes.readUInt32BE(at + 1);
   }
-  if (at > end) throw new DecodeError('a tuple is longer than its message');
+  if (at >= end) throw new DecodeError('a tuple is longer than its message');
   return at;
 }
 
-/** Reads the fields of a rare message one behind the other. */
+/** Reads the fields of a rare message one behind the other; its bytes end where the message does. */
 class FieldReader {
   readonly #bytes: Buffer;
-  #at: number;
+  #at = 0;
 
-  constructor(bytes: Buffer, start: number) {
+  constructor(bytes: Buffer) {
     this.#bytes = bytes;
-    this.#at = start;
   }
 
   uint8(): number {
-    return this.#bytes.readUInt8(this.#at++);
+    return this.#bytes.readUInt8(this.#take(1));
   }
 
   uint16(): number {
-    this.#at += 2;
-    return this.#bytes.readUInt16BE(this.#at - 2);
+    return this.#bytes.readUInt16BE(this.#take(2));
   }
 
   uint32(): number {
-    this.#at += 4;
-    return this.#bytes.readUInt32BE(this.#at - 4);
+    return this.#bytes.readUInt32BE(this.#take(4));
   }
 
   text(): string {
@@ -207,5 +246,12 @@ class FieldReader {
     const text = this.#bytes.toString('utf8', this.#at, end);
     this.#at = end + 1;
     return text;
+  }
+
+  #take(count: number): number {
+    const at = this.#at;
+    needBytes(at, this.#bytes.length, count);
+    this.#at = at + count;
+    return at;
   }
 }

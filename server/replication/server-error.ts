@@ -19,6 +19,7 @@ export function serverError(bytes: Buffer, start: number, end: number): ServerEr
   const fields = new Map<string, string>();
   for (let at = start; at < end && bytes[at] !== 0; ) {
     const stop = bytes.indexOf(0, at + 1);
+    if (stop < 0 || stop >= end) break;
     fields.set(String.fromCharCode(bytes[at] as number), bytes.toString('utf8', at + 1, stop));
     at = stop + 1;
   }

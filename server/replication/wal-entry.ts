@@ -14,8 +14,8 @@ export type Transaction = {
   readonly commitMicros: bigint;
 };
 
-/** A TupleData section: `bytes[offset]` is its column count (protocol-logicalrep-message-formats). */
-export type Tuple = { readonly bytes: Uint8Array; readonly offset: number };
+/** A TupleData section (protocol-logicalrep-message-formats): `bytes[offset, end)`, from its column count on. */
+export type Tuple = { readonly bytes: Uint8Array; readonly offset: number; readonly end: number };
 
 export type RowOperation = 'INSERT' | 'UPDATE' | 'DELETE';
 
