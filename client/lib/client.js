@@ -5,10 +5,13 @@
 import { Backoff } from './backoff.js';
 import { reactionTo } from './close-rules.js';
 import { Emitter } from './emitter.js';
+import { lastWordOn } from './last-word.js';
 import { disconnected, errorOf, Link } from './link.js';
 import { RowcastError } from './rowcast-error.js';
+import { socketUrl } from './socket-url.js';
 import { ClientSubscription } from './subscription.js';
 import { Subscriptions } from './subscriptions.js';
+import { currentToken } from './token-source.js';
 import { wait } from './wait.js';
 
 /**
@@ -17,7 +20,7 @@ import { wait } from './wait.js';
  * @typedef {import('../rowcast.d.ts').ClientStatus} ClientStatus
  * @typedef {import('../rowcast.d.ts').TokenSource} TokenSource
  * @typedef {import('./link.js').Frame} Frame
- * @typedef {import('./link.js').LinkEnd & { failure: RowcastError | undefined }} Ending
+ * @typedef {import('./last-word.js').Ending} Ending
  */
 
 /** @implements {Client} */
@@ -258,33 +261,6 @@ const DEFAULTS = {
 };
 
 /**
- * Why not to come back, or undefined.
- * @param {Ending} ending
- * @param {TokenSource | undefined} token
- */
-function lastWordOn({ code, reason, failure }, token) {
-  const canRenew = typeof token === 'function';
-  if (failure !== undefined && !failure.retryable && !canRenew) return failure;
-  const reaction = reactionTo(code);
-  if (reaction === 'stop') return new RowcastError('gave_up', `The server closed with ${code}: ${reason}`);
-  if (reaction !== 'new_token' || canRenew) return undefined;
-  return new RowcastError('token_expired', `The server closed with ${code}: ${reason}; it wants another token`);
-}
-
-/**
- * @param {TokenSource | undefined} source
- * @returns {Promise<string>}
- */
-async function currentToken(source) {
-  if (typeof source !== 'function') return source ?? '';
-  try {
-    return await source();
-  } catch (cause) {
-    throw new RowcastError('token_failed', `The token callback failed: ${cause}`, { retryable: true, cause });
-  }
-}
-
-/**
  * @param {number} ms
  * @param {Promise<unknown>} promise
  */
@@ -292,15 +268,6 @@ async function within(ms, promise) {
   const timeout = new AbortController();
   await Promise.race([promise, wait(ms, timeout.signal)]);
   timeout.abort();
-}
-
-/** @param {string} text */
-function socketUrl(text) {
-  const url = new URL(text);
-  if (url.protocol === 'http:') url.protocol = 'ws:';
-  if (url.protocol === 'https:') url.protocol = 'wss:';
-  if (url.pathname === '/') url.pathname = '/realtime';
-  return url.href;
 }
 
 function closed() {
