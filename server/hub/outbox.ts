@@ -86,7 +86,15 @@ export class Outbox {
     if (end === this.#queue.length) return this.#takeAll(this.#queue.slice(this.#head));
     const taken = this.#queue.slice(this.#head, end);
     this.#head = end;
+    this.#letGo();
     return taken.length === 1 ? first : Buffer.concat(taken, bytes);
+  }
+
+  // A queue that never runs empty must not hold on to what was written. Half of it at once: the cost a chunk is constant.
+  #letGo(): void {
+    if (this.#head < this.#queue.length - this.#head) return;
+    this.#queue = this.#queue.slice(this.#head);
+    this.#head = 0;
   }
 
   #takeAll(chunks: Uint8Array[]): Uint8Array {
