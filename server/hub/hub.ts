@@ -111,6 +111,7 @@ export class Hub {
 
   /** Sends bytes of the server's own to one connection (a reply, a notice), behind all that is queued for it. */
   send(connection: Connection, bytes: Uint8Array): void {
+    this.#noteDrained(connection);
     connection.outbox.push(bytes);
     connection.outbox.flush();
     this.#watchBound(connection);
@@ -142,10 +143,18 @@ export class Hub {
   }
 
   #push(connection: Connection, bytes: Uint8Array): void {
+    if (!connection.touched) {
+      this.#noteDrained(connection);
+      connection.touched = true;
+      this.#touched.push(connection);
+    }
     connection.outbox.push(bytes);
-    if (connection.touched) return;
-    connection.touched = true;
-    this.#touched.push(connection);
+  }
+
+  // Looked at before more is queued: a reader that caught up since the last look is not behind for longer.
+  #noteDrained(connection: Connection): void {
+    if (connection.overBoundSince === undefined) return;
+    if (connection.outbox.queuedBytes <= this.#options.maxQueuedBytes) this.#caughtUp(connection);
   }
 
   #watchBound(connection: Connection): void {
