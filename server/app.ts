@@ -65,14 +65,16 @@ type Parts = {
 };
 
 const MONOTONIC = (): number => performance.now();
-/** How long a predecessor's walsender may hold the slot before the start is tried anew. */
 /** Less idle WAL than this is our own bookkeeping. */
 const IDLE_OTHER_BYTES = 16 * 1024;
+/** How long a predecessor's walsender may hold the slot before the start is tried anew. */
 const SLOT_RELEASE_MS = 5_000;
 /** Bounds that are no settings: nobody has had a reason to change them. */
 const STANDBY_POLL_MS = 500;
 const DRAINING_WITHIN_MS = 500;
 const HARD_BOUND_FACTOR = 8;
+/** Sockets are looked after so many times before one can reach its bound. */
+const RUNS_PER_BOUND = 8;
 const GRANTS_MAX_AGE_MS = 1_000;
 const VISIBLE_WITHIN_MS = 5_000;
 const SILENCE_WITHOUT_TIMEOUT_MS = 60_000;
@@ -152,6 +154,7 @@ function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
     maxPayloadBytes: socket.maxMessageBytes,
     maxAheadBytes: delivery.maxAheadBytes,
     drainWaitMs: delivery.drainWaitMs,
+    maxRunBytes: socket.maxQueuedBytes / RUNS_PER_BOUND,
     maxBatchEntries: delivery.journalRows,
     lingerMs: delivery.journalDelayMs,
     idleRaiseBytes: replication.idleRaiseBytes,

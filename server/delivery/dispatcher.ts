@@ -14,6 +14,7 @@ import type { WalBatch } from '../replication/wal-entry.ts';
 import { ADMINS_ONLY, type Audience, audienceOf } from './audience.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
 import { fanOut } from './fan-out.ts';
+import { FRAME_OVERHEAD_BYTES } from './frame-variant.ts';
 import type { JournalQueue } from './journal-queue.ts';
 
 export type DispatcherOptions = {
@@ -23,8 +24,10 @@ export type DispatcherOptions = {
   readonly queue: JournalQueue;
   /** Where delivery stood before: nothing at or below is fanned out again by this process. */
   readonly position: Position;
-  /** Longest wait for sockets that are behind but draining, a batch. */
+  /** Longest wait for sockets that are behind but draining, a run. */
   readonly drainWaitMs: number;
+  /** A run has so many bytes at most; with `drainWaitMs` it says how fast a reader must be in a burst. */
+  readonly maxRunBytes: number;
   readonly counters: DeliveryCounters;
   readonly log: Logger;
 };
@@ -56,15 +59,18 @@ export class Dispatcher {
     this.#isBusy = true;
     const { translator, queue } = this.#options;
     const { messages, commit } = await translator.translate(batch);
+    let unsentBytes = 0;
     for (let from = 0; from < messages.length; ) {
-      const to = endOfRun(messages, from);
+      const { to, bytes } = this.#endOfRun(messages, from);
       await this.#deliverRun(messages.slice(from, to));
       from = to;
+      unsentBytes += bytes;
+      if (unsentBytes < this.#options.maxRunBytes || to === messages.length) continue;
+      unsentBytes = 0;
+      await this.#send(signal);
     }
     if (commit !== undefined) queue.commit(commit.transaction.lsn, commit.endLsn);
-    this.#options.hub.flush();
-    queue.wake();
-    await this.#waitForSockets(signal);
+    await this.#send(signal);
     await queue.room(signal);
     this.#isBusy = false;
   }
@@ -99,18 +105,30 @@ export class Dispatcher {
     if (last.position > this.#position) this.#position = last.position;
   }
 
+  // Sockets are waited for after so many bytes, not after so many of WAL: a batch of small rows grows
+  // fourfold on its way, and would put a healthy reader above its bound at one go.
+  async #send(signal: AbortSignal): Promise<void> {
+    this.#options.hub.flush();
+    this.#options.queue.wake();
+    await this.#waitForSockets(signal);
+  }
+
   async #waitForSockets(signal: AbortSignal): Promise<void> {
     const until = performance.now() + this.#options.drainWaitMs;
     while (this.#options.hub.checkBehind() && performance.now() < until && !signal.aborted) {
       await pause(DRAIN_LOOK_MS, signal);
     }
   }
-}
 
-/** The end of the neighbours from `from` on that are of one table version, whatever transactions they are of. */
-function endOfRun(messages: readonly ChangeMessage[], from: number): number {
-  const { relation } = messages[from] as ChangeMessage;
-  let to = from + 1;
-  while (to < messages.length && messages[to]?.relation === relation) to++;
-  return to;
+  // Neighbours of one table version, whatever transactions they are of.
+  #endOfRun(messages: readonly ChangeMessage[], from: number): { readonly to: number; readonly bytes: number } {
+    const { maxRunBytes } = this.#options;
+    const { relation } = messages[from] as ChangeMessage;
+    let to = from;
+    let bytes = 0;
+    while (bytes < maxRunBytes && messages[to]?.relation === relation) {
+      bytes += (messages[to++] as ChangeMessage).payload.length + FRAME_OVERHEAD_BYTES;
+    }
+    return { to, bytes };
+  }
 }

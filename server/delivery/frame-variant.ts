@@ -7,7 +7,7 @@ import { ByteWriter } from '../protocol/byte-writer.ts';
 import { messageHead, writeMessageFrame } from '../protocol/message-frame.ts';
 
 /** What a frame has beside its payload: head, id, times, position. */
-const FRAME_OVERHEAD_BYTES = 260;
+export const FRAME_OVERHEAD_BYTES = 260;
 
 export class FrameVariant {
   readonly #out: ByteWriter;

@@ -19,7 +19,10 @@ import { Journal, type JournalOptions } from './journal.ts';
 import { JournalQueue } from './journal-queue.ts';
 import type { StreamState } from './stream-status.ts';
 
-export type PipelineOptions = Pick<DispatcherOptions, 'hub' | 'access' | 'drainWaitMs' | 'counters' | 'log'> &
+export type PipelineOptions = Pick<
+  DispatcherOptions,
+  'hub' | 'access' | 'drainWaitMs' | 'maxRunBytes' | 'counters' | 'log'
+> &
   Pick<
     JournalOptions,
     'maxBatchEntries' | 'lingerMs' | 'idleRaiseBytes' | 'idleRaiseIntervalMs' | 'idleOtherBytes' | 'isDataError'
