@@ -9,7 +9,7 @@ export default defineConfig({
     setupFiles: ['test/rig/environment.ts', 'test/rig/leaks.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
+    testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 20_000,
   },
