@@ -89,7 +89,7 @@ it('survives bytes that are no frames', async () => {
   await until(() => server.hub.connectionCount === 0);
 }, 60_000);
 
-it('leaves nothing behind: handles, sockets, timers and heap are as before', async () => {
+it('leaves nothing behind: handles, sockets, timers and heap are as before, resident memory stays', async () => {
   const collect = collector();
   await using server = await openGateway({ env, bounds });
   const storm = async (seed: number): Promise<void> => {
@@ -103,9 +103,14 @@ it('leaves nothing behind: handles, sockets, timers and heap are as before', asy
   await storm(2);
   const resourcesBefore = await settledResources();
   const heapBefore = collect();
-  for (const seed of [3, 4, 5, 6]) await storm(seed);
+  const resident: number[] = [];
+  for (const seed of [3, 4, 5, 6, 7, 8]) {
+    await storm(seed);
+    resident.push(process.memoryUsage.rss());
+  }
   expect(await settledResources(resourcesBefore)).toEqual(resourcesBefore);
-  expect(collect() - heapBefore).toBeLessThan(1_500_000);
+  expect(collect() - heapBefore).toBeLessThan(1_000_000);
+  expect(Math.max(...resident.slice(3)) - Math.max(...resident.slice(0, 3))).toBeLessThan(24 * 1024 * 1024);
 }, 60_000);
 
 async function throwAt(

@@ -74,7 +74,7 @@ export async function openGateway(options: OpenOptions = {}) {
   const { host, port } = await gateway.listen();
   const http = `http://${host}:${port}`;
   const url = `ws://${host}:${port}/realtime`;
-  const sockets: TestSocket[] = [];
+  const sockets = new Set<TestSocket>();
   return {
     gateway,
     hub,
@@ -87,7 +87,9 @@ export async function openGateway(options: OpenOptions = {}) {
     /** An open socket that has not authenticated. */
     async connect(query = '', headers: Record<string, string> = {}): Promise<TestSocket> {
       const socket = new TestSocket(url + query, headers);
-      sockets.push(socket);
+      sockets.add(socket);
+      // Kept no longer than they live: a test weighs the heap.
+      socket.closed.then(() => sockets.delete(socket));
       await socket.opened;
       return socket;
     },
