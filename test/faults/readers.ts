@@ -1,0 +1,71 @@
+// Owns the test's end of the subscribers that run in a process of their own (reader-process.ts).
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { until } from '../rig/until.ts';
+import type { ReaderReport } from './raw-reader.ts';
+import type { ReaderAnswer, ReaderOrder } from './reader-process.ts';
+
+export class Readers {
+  readonly #child: ChildProcess;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor() {
+    this.#child = fork(new URL('reader-process.ts', import.meta.url), { execArgv: [] });
+  }
+
+  /** Connects and subscribes one reader a name. */
+  async subscribe(names: readonly string[], to: { port: number; token: string; channel: string }): Promise<void> {
+    await this.#ask({ kind: 'subscribe', names, ...to });
+  }
+
+  async stall(name: string): Promise<void> {
+    await this.#ask({ kind: 'stall', name });
+  }
+
+  async resume(name: string): Promise<void> {
+    await this.#ask({ kind: 'resume', name });
+  }
+
+  async reports(): Promise<readonly ReaderReport[]> {
+    const answer = await this.#ask({ kind: 'report' });
+    return answer.kind === 'reports' ? answer.reports : [];
+  }
+
+  /** Waits until every reader in `names` has `messages` messages or ended; returns the reports of all. */
+  async have(names: readonly string[], messages: number, timeoutMs: number): Promise<readonly ReaderReport[]> {
+    let latest: readonly ReaderReport[] = [];
+    await until(
+      async () => {
+        latest = await this.reports();
+        return latest
+          .filter(({ name }) => names.includes(name))
+          .every((report) => report.messages >= messages || report.isEnded);
+      },
+      { what: `${messages} messages at every reader`, timeoutMs, everyMs: 50 },
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(latest)}`);
+    });
+    return latest;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+
+  // One order at a time, so that an answer belongs to the order before it.
+  #ask(order: ReaderOrder): Promise<ReaderAnswer> {
+    const asked = this.#queue.then(async () => {
+      const answered = once(this.#child, 'message') as Promise<[ReaderAnswer]>;
+      this.#child.send(order);
+      const [answer] = await answered;
+      if (answer.kind === 'failed') throw new Error(answer.message);
+      return answer;
+    });
+    this.#queue = asked.catch(() => undefined);
+    return asked;
+  }
+}

@@ -1,0 +1,144 @@
+// Owns a Rowcast server as a process of its own, started as `npm start` does it, for tests that kill it, stop
+// it by signals or measure its memory. What it says is kept: log lines (JSON) and the words for a person.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import type { SecretConfig } from '../../server/config/stored-secret.ts';
+import { testConfig } from '../app/test-app.ts';
+import type { TestDatabase } from '../rig/postgres.ts';
+import { until } from '../rig/until.ts';
+
+export type ServerLog = { readonly level: number; readonly msg: string; readonly [field: string]: unknown };
+
+export type ServerExit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
+
+const QUICK: Readonly<Record<string, string>> = {
+  PORT: '0',
+  ROWCAST_SHUTDOWN_SPREAD: '0',
+  ROWCAST_RATE_LIMIT: 'off',
+  ROWCAST_CATALOGUE_POLL: '100ms',
+};
+
+export class ServerProcess {
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<ServerExit>;
+  #stdout = '';
+  #stderr = '';
+  exit: ServerExit | undefined;
+
+  /** Starts `node server/main.ts` with `env` and nothing else of this shell's settings. */
+  static spawn(env: Readonly<Record<string, string>>): ServerProcess {
+    return new ServerProcess(env);
+  }
+
+  private constructor(env: Readonly<Record<string, string>>) {
+    const { PATH, HOME } = process.env;
+    this.#child = spawn(process.execPath, ['server/main.ts'], {
+      env: { PATH, HOME, NO_COLOR: '1', ...QUICK, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text;
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('close', (code, signal) => {
+        this.exit = { code, signal };
+        resolve(this.exit);
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** What it wrote for people. */
+  get words(): string {
+    return (
+      this.#stdout +
+      this.#stderr
+        .split('\n')
+        .filter((line) => !line.startsWith('{'))
+        .join('\n')
+    );
+  }
+
+  get logs(): ServerLog[] {
+    return this.#stderr
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as ServerLog);
+  }
+
+  /** Waits until it greets: the stream flows, or it is a standby. Returns its port. */
+  async greeted(timeoutMs = 20_000): Promise<number> {
+    const match = await until(() => this.#greeting(), { what: 'the server to greet', timeoutMs });
+    return Number(match[1]);
+  }
+
+  get isGreeted(): boolean {
+    return this.#stdout.includes('Rowcast is ready');
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits for its end. */
+  async ended(timeoutMs = 20_000): Promise<ServerExit> {
+    await until(() => this.exit !== undefined, { what: `the server ${this.pid} to end: ${this.#tail()}`, timeoutMs });
+    return this.#exited;
+  }
+
+  /** Kills it and waits until it is gone. */
+  async killed(): Promise<void> {
+    this.kill('SIGKILL');
+    await this.ended();
+  }
+
+  /** Stops it as an operator does. */
+  async stop(): Promise<ServerExit> {
+    this.kill('SIGTERM');
+    return this.ended();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.exit === undefined) await this.killed();
+  }
+
+  /** Resident memory now and at its peak, in MiB; undefined where the system does not tell. */
+  memory(): { readonly nowMiB: number; readonly peakMiB: number } | undefined {
+    try {
+      const text = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+      const kib = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(text)?.[1]);
+      return { nowMiB: Math.round(kib('VmRSS') / 1024), peakMiB: Math.round(kib('VmHWM') / 1024) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #greeting(): RegExpExecArray | null {
+    if (this.exit !== undefined) throw new Error(`the server ended with ${this.exit.code}: ${this.#tail()}`);
+    return /ws:\/\/127\.0\.0\.1:(\d+)\/realtime/.exec(this.#stdout);
+  }
+
+  #tail(): string {
+    return this.#stderr.slice(-2_000);
+  }
+}
+
+/** The environment of a server over `database`, and the configuration that mints its tokens. */
+export function serverEnvironment(
+  database: Pick<TestDatabase, 'url' | 'slot'>,
+  more: Readonly<Record<string, string>> = {},
+): { readonly env: Record<string, string>; readonly config: SecretConfig } {
+  const config = testConfig(database as TestDatabase, {});
+  const secret = config.auth.jwtSecrets[0] ?? '';
+  return {
+    env: { DATABASE_URL: database.url, ROWCAST_SLOT: database.slot, ROWCAST_JWT_SECRET: secret, ...more },
+    config,
+  };
+}
