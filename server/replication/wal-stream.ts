@@ -42,6 +42,9 @@ const MESSAGE = { copyBoth: 0x57, copyData: 0x64, copyDone: 0x63, error: 0x45 } 
 const COPY = { walData: 0x77, keepalive: 0x6b } as const;
 const WAL_DATA_HEADER_BYTES = 25;
 const KEEPALIVE_RUN_MS = 1000;
+/** Terminate, which a walsender obeys while it streams. */
+const TERMINATE = Buffer.from([0x58, 0, 0, 0, 4]);
+const LEAVE_WITHIN_MS = 1_000;
 
 /** The database stops and waits for a confirmation that must not be given (traps of Postgres, rule 1). */
 export class DatabaseStoppingSignal extends Error {
@@ -117,12 +120,26 @@ export class WalStream {
     this.#sendStatus(false);
   }
 
-  /** Ends the connection; pending `next` calls reject. */
+  /** Ends the connection; pending `next` calls reject. The slot is free when it resolves, unless the server hangs. */
   async close(): Promise<void> {
     this.#fail(new Error('the stream was closed'));
-    // An `end` on a socket in copy mode waits for a server that may be busy: cut it.
-    this.#socket?.destroy();
+    await this.#leave();
     await this.#service.destroy().catch(() => undefined);
+  }
+
+  // The server ends its process, and with it the hold on the slot, before it closes the socket.
+  #leave(): Promise<void> {
+    const socket = this.#socket;
+    if (socket === undefined || socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cut = setTimeout(() => socket.destroy(), LEAVE_WITHIN_MS);
+      socket.once('close', () => {
+        clearTimeout(cut);
+        resolve();
+      });
+      socket.removeAllListeners('data').resume();
+      socket.end(TERMINATE);
+    });
   }
 
   async #open(): Promise<void> {
