@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Finding } from '../../scripts/doctor/finding.ts';
+import { openPooler } from '../rig/pooler.ts';
 import { describeEachPostgres, type TestDatabase } from '../rig/postgres.ts';
 import { runScript } from '../rig/run-script.ts';
 
@@ -96,5 +97,17 @@ describeEachPostgres('npm run doctor', (postgres) => {
       level: 'note',
       message: expect.stringContaining('up to wal_writer_delay (200ms) late'),
     });
+  });
+
+  it('notices a pooler in between', async () => {
+    await using database = await postgres.createDatabase();
+    await using pooler = await openPooler(database.url);
+    const { code, findings } = await examine(pooler.url);
+    expect(code).toBe(1);
+    expect(find(findings, 'connection')).toMatchObject({
+      level: 'problem',
+      message: expect.stringContaining('goes through a connection pooler'),
+    });
+    expect(find(findings, 'replication connection')).toMatchObject({ level: 'problem' });
   });
 });
