@@ -1,6 +1,6 @@
 // Owns what a person reads when the server is up: where it is, tokens to try it with, and two lines to paste.
-// Tokens are shown where a person is likely to look and nobody else: on a terminal, or with the secret that
-// was generated on this machine. Logs never hold them.
+// Tokens are shown where a person tries things out: on a terminal, or beside the embedded database. The output
+// of a server in a container ends in somebody's log, and holds none.
 
 import { randomUUID } from 'node:crypto';
 import type { SecretConfig } from '../server/config/stored-secret.ts';
@@ -32,8 +32,8 @@ export function banner(facts: BannerFacts): string {
   return lines.join('\n');
 }
 
-function tokenLines({ config, secretPath, isTerminal }: BannerFacts): string[] {
-  if (secretPath === undefined && !isTerminal) return ['Tokens: npm run token -- --role authenticated --sub <uuid>'];
+function tokenLines({ config, secretPath, isTerminal, isEmbedded }: BannerFacts): string[] {
+  if (!isEmbedded && !isTerminal) return ['Tokens: npm run token -- --role authenticated --sub <uuid>'];
   const lines =
     secretPath === undefined
       ? []
