@@ -6,8 +6,9 @@ export type HealthReason = {
   readonly code: string;
   /** For people; names no table, since everybody may read it. */
   readonly message: string;
-  /** Shown to admins only. */
+  /** Shown to admins only, as is what an error said: it may name tables and values. */
   readonly table?: string | undefined;
+  readonly detail?: string | undefined;
 };
 
 export type HealthReport = { readonly ready: boolean; readonly reasons: readonly HealthReason[] };

@@ -27,6 +27,7 @@ const ReasonSchema = Type.Object({
   code: Type.String(),
   message: Type.String(),
   table: Type.Optional(Type.String({ description: 'Admins only' })),
+  detail: Type.Optional(Type.String({ description: 'Admins only' })),
 });
 const ReadyzSchema = Type.Object({ ready: Type.Boolean(), reasons: Type.Array(ReasonSchema) });
 const errors = { '4xx': HttpErrorSchema, '5xx': HttpErrorSchema };

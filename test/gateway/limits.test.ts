@@ -3,6 +3,8 @@
 
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { Authenticator, AuthVerdict } from '../../server/auth/authenticator.ts';
+import { anonymousIdentity } from '../../server/auth/make-identity.ts';
 import { textFrame } from '../../server/protocol/websocket-frame.ts';
 import { until } from '../rig/until.ts';
 import { openGateway, token } from './open-gateway.ts';
@@ -165,6 +167,41 @@ describe('sockets that have not authenticated', () => {
     await until(() => server.hub.connectionCount === 3);
   });
 
+  it('give back their place when they go while their token is being looked at', async () => {
+    let looked: () => void = () => {};
+    let answer: () => void = () => {};
+    const isLookedAt = new Promise<void>((resolve) => {
+      looked = resolve;
+    });
+    const verdict = new Promise<AuthVerdict>((resolve) => {
+      answer = () => resolve({ ok: true, identity: anonymousIdentity('authenticated') });
+    });
+    const authenticator: Authenticator = {
+      authenticate: () => {
+        looked();
+        return verdict;
+      },
+    };
+    const env = { ROWCAST_MAX_UNAUTHENTICATED_PER_ADDRESS: '1' };
+    await using server = await openGateway({ env, authenticator });
+    const socket = rawUpgrade(server.port, '?token=x');
+    await isLookedAt;
+    await expect(server.connect()).rejects.toThrow('429');
+    socket.destroy();
+    answer();
+    await until(() => server.connect());
+    await until(() => server.hub.connectionCount === 0);
+  });
+
+  it('give back their place when the handshake is wrong', async () => {
+    await using server = await openGateway({ env: { ROWCAST_MAX_UNAUTHENTICATED_PER_ADDRESS: '1' } });
+    for (let n = 0; n < 3; n++) {
+      const socket = rawUpgrade(server.port, '', 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n');
+      expect((await readToEnd(socket)).toString()).toMatch(/^HTTP\/1.1 400 /);
+    }
+    await server.connect();
+  });
+
   it('give back their place when the upgrade is refused', async () => {
     await using server = await openGateway({ env: { ROWCAST_MAX_UNAUTHENTICATED_PER_ADDRESS: '1' } });
     for (let n = 0; n < 3; n++) await expect(server.connect('?token=x')).rejects.toThrow('401');
@@ -177,7 +214,7 @@ describe('a silent peer', () => {
 
   it('that answers no ping is closed 4408', async () => {
     await using server = await openGateway({ env: quick, bounds: { closeGraceMs: 50 } });
-    const socket = await rawUpgrade(server.port, `?token=${token()}`);
+    const socket = rawUpgrade(server.port, `?token=${token()}`);
     const bytes = await readToEnd(socket);
     // A ping, and in the end a close frame with 4408.
     expect(bytes.includes(Buffer.from([0x89, 0x00]))).toBe(true);
@@ -281,12 +318,14 @@ function padded(frame: object, size: number): string {
   return JSON.stringify(frame).padEnd(size, ' ');
 }
 
+const HANDSHAKE = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+
 /** A WebSocket that never answers anything. */
-async function rawUpgrade(port: number, query: string): Promise<Socket> {
+function rawUpgrade(port: number, query: string, handshake = HANDSHAKE): Socket {
   const socket = connect(port, '127.0.0.1');
   socket.write(
     `GET /realtime${query} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      `${handshake}\r\n`,
   );
   return socket;
 }

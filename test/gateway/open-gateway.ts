@@ -2,7 +2,7 @@
 // subscribe policy is a plain object, since deciding is another room's business.
 
 import { AddressLimit } from '../../server/auth/address-limit.ts';
-import { createAuthenticator } from '../../server/auth/authenticator.ts';
+import { type Authenticator, createAuthenticator } from '../../server/auth/authenticator.ts';
 import type { Identity } from '../../server/auth/identity.ts';
 import { mintToken } from '../../server/auth/mint-token.ts';
 import { createTokenVerifier } from '../../server/auth/verify-token.ts';
@@ -28,6 +28,8 @@ export type OpenOptions = {
   /** Default: admins and `authenticated` may subscribe to everything but channels that contain `secret`. */
   readonly policy?: SubscribePolicy | undefined;
   readonly health?: (() => HealthReport) | undefined;
+  /** Default: the real one, over the secret of the tests. */
+  readonly authenticator?: Authenticator | undefined;
 };
 
 export type OpenGateway = Awaited<ReturnType<typeof openGateway>>;
@@ -54,15 +56,17 @@ export async function openGateway(options: OpenOptions = {}) {
     bounds: options.bounds,
     log,
     hub,
-    authenticator: createAuthenticator({
-      verifier: createTokenVerifier({
-        settings: { ...config.auth, jwtSecrets: config.auth.jwtSecrets ?? [] },
-        wallClock,
+    authenticator:
+      options.authenticator ??
+      createAuthenticator({
+        verifier: createTokenVerifier({
+          settings: { ...config.auth, jwtSecrets: config.auth.jwtSecrets ?? [] },
+          wallClock,
+        }),
+        failedTokens: config.limits.rateLimit ? new AddressLimit({ perWindow, windowMs: 60_000, now }) : undefined,
+        log,
+        onRefusal: (reason) => metrics.authFailures.inc({ reason }),
       }),
-      failedTokens: config.limits.rateLimit ? new AddressLimit({ perWindow, windowMs: 60_000, now }) : undefined,
-      log,
-      onRefusal: (reason) => metrics.authFailures.inc({ reason }),
-    }),
     subscribePolicy: options.policy ?? defaultPolicy,
     position: () => stream.position,
     health: options.health ?? (() => ({ ready: true, reasons: [] })),

@@ -181,8 +181,9 @@ describe('subscribe', () => {
     socket.terminate();
     while (server.hub.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
     decide();
-    await decided;
+    await new Promise((resolve) => setImmediate(resolve));
     expect([...server.hub.activeChannels()]).toEqual([]);
+    expect(server.log.lines.join()).not.toContain('frame failed');
   });
 
   it('is refused above the limit, until one has ended', async () => {
