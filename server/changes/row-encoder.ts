@@ -5,7 +5,7 @@
 import type { ByteWriter } from '../protocol/byte-writer.ts';
 import { writeJsonString } from '../protocol/json-string.ts';
 import { writeValue } from '../protocol/value-encoder.ts';
-import { isExact, type ValueType } from '../protocol/value-type.ts';
+import { isTextLost, mayLoseText, type ValueType } from '../protocol/value-type.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { RowEntry } from '../replication/wal-entry.ts';
 import { TupleView } from './tuple-view.ts';
@@ -18,7 +18,6 @@ type Column = {
   readonly label: Uint8Array;
   readonly type: ValueType;
   readonly isKey: boolean;
-  readonly isExact: boolean;
 };
 
 export type EncodedImages = { readonly oldImage: Uint8Array | null; readonly newImage: Uint8Array | null };
@@ -27,7 +26,7 @@ export class RowEncoder {
   readonly #head: Uint8Array;
   readonly #columns: readonly Column[];
   readonly #isFull: boolean;
-  readonly #hasInexact: boolean;
+  readonly #mayLoseText: boolean;
   readonly #new = new TupleView();
   readonly #old = new TupleView();
 
@@ -38,9 +37,9 @@ export class RowEncoder {
     this.#columns = relation.columns.map((column, index) => {
       const type = types[index] as ValueType;
       const label = encoder.encode(`${JSON.stringify(column.name)}:`);
-      return { label, type, isKey: column.isKey, isExact: isExact(type) };
+      return { label, type, isKey: column.isKey };
     });
-    this.#hasInexact = this.#columns.some((column) => !column.isExact);
+    this.#mayLoseText = types.some(mayLoseText);
   }
 
   /**
@@ -82,7 +81,7 @@ export class RowEncoder {
    * text or null; null where it gives back everything. `whole` keeps every column: the payload was cut.
    */
   images(out: ByteWriter, whole: boolean): EncodedImages {
-    if (!whole && !this.#hasInexact) return NO_IMAGES;
+    if (!whole && !this.#mayLoseText) return NO_IMAGES;
     return { oldImage: this.#image(out, this.#old, whole), newImage: this.#image(out, this.#new, whole) };
   }
 
@@ -145,9 +144,9 @@ export class RowEncoder {
     const start = out.length;
     out.ascii('{');
     for (let index = 0; index < view.count; index++) {
-      const { label, isExact, isKey } = this.#columns[index] as Column;
+      const { label, isKey } = this.#columns[index] as Column;
       const isAbsent = view === this.#old && !this.#isFull && !isKey;
-      if ((isExact && !whole) || isAbsent || view.isUnchanged(index)) continue;
+      if (isAbsent || view.isUnchanged(index) || (!whole && !this.#isTextLost(view, index))) continue;
       if (out.length > start + 1) out.byte(0x2c);
       out.copy(label, 0, label.length);
       if (view.isNull(index)) out.copy(NULL, 0, NULL.length);
@@ -155,6 +154,13 @@ export class RowEncoder {
     }
     out.ascii('}');
     return out.length === start + 2 ? null : out.view(start);
+  }
+
+  // A null of a type whose text is lost in any case is kept as well: SQL's null and JSON's look alike.
+  #isTextLost(view: TupleView, index: number): boolean {
+    const { type } = this.#columns[index] as Column;
+    if (view.isNull(index)) return type.kind !== 'float' && mayLoseText(type);
+    return isTextLost(type, view.bytes, view.start(index), view.end(index));
   }
 }
 

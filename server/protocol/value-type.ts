@@ -22,6 +22,8 @@ export type ValueType =
 
 export const TEXT: ValueType = { kind: 'text' };
 const COMMA = 0x2c;
+const MINUS = 0x2d;
+const ZERO = 0x30;
 const SEMICOLON = 0x3b;
 
 const scalar = {
@@ -101,9 +103,19 @@ export const BUILT_IN_TYPES: ReadonlyMap<number, ValueType> = new Map([
 ]);
 
 /**
- * Whether the text of a value can be read back exactly from what was written. Where not, history keeps
- * the text beside the payload.
+ * Whether the text of a value of this type may be lost in what was written, once that is jsonb. Where it is,
+ * history keeps the text beside the payload.
  */
-export function isExact(type: ValueType): boolean {
-  return type.kind !== 'json' && type.kind !== 'array' && type.kind !== 'vector' && type.kind !== 'composite';
+export function mayLoseText(type: ValueType): boolean {
+  return type.kind === 'float' || losesText(type);
+}
+
+/** Whether the text `source[start, end)` is lost: that of a JSON value in any case, and the sign of zero. */
+export function isTextLost(type: ValueType, source: Uint8Array, start: number, end: number): boolean {
+  if (type.kind !== 'float') return losesText(type);
+  return end - start === 2 && source[start] === MINUS && source[start + 1] === ZERO;
+}
+
+function losesText({ kind }: ValueType): boolean {
+  return kind === 'json' || kind === 'array' || kind === 'vector' || kind === 'composite';
 }
