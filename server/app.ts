@@ -15,6 +15,7 @@ import { clientConfig, type Database, openPool, pinned } from './db/pools.ts';
 import { classifyDatabaseError } from './db/sqlstate.ts';
 import { readTypes } from './db/type-rows.ts';
 import { Announcer } from './delivery/announcer.ts';
+import type { DeliveryCounters } from './delivery/delivery-counters.ts';
 import { Pipeline } from './delivery/pipeline.ts';
 import { type StatusReport, StreamState } from './delivery/stream-status.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
@@ -28,6 +29,7 @@ import { ChannelPolicy } from './policies/channel-policy.ts';
 import { TableAccess } from './policies/table-access.ts';
 import { TableGrantsStore } from './policies/table-grants-store.ts';
 import { type OpenSource, openChangeSource } from './replication/change-source.ts';
+import { SlotWatch } from './replication/slot-watch.ts';
 import { createMetrics, type Metrics } from './stats/metrics.ts';
 
 export type AppOptions = {
@@ -71,6 +73,7 @@ const IDLE_OTHER_BYTES = 16 * 1024;
 const SLOT_RELEASE_MS = 5_000;
 /** Bounds that are no settings: nobody has had a reason to change them. */
 const STANDBY_POLL_MS = 500;
+const SLOT_WATCH_MS = 5_000;
 const DRAINING_WITHIN_MS = 500;
 const HARD_BOUND_FACTOR = 8;
 /** Sockets are looked after so many times before one can reach its bound. */
@@ -127,6 +130,11 @@ function buildParts(options: AppOptions): Parts {
   });
   const shared = { options, database, hub, metrics, state, announcer, stopping, settled: settled.promise };
   const pipeline: Pipeline = buildPipeline(shared);
+  metrics.beforeScrape(() => {
+    metrics.journalPendingBytes.set(pipeline.pendingBytes);
+    metrics.confirmedLagBytes.set(pipeline.lagBytes ?? 0);
+    metrics.epoch.set(pipeline.epoch ?? 0);
+  });
   return { ...shared, pipeline };
 }
 
@@ -146,10 +154,7 @@ function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
       now: MONOTONIC,
       pause: (ms) => pause(ms, parts.stopping.signal),
     }),
-    counters: {
-      changes: (count) => metrics.changesDecoded.inc({ kind: 'change' }, count),
-      deliveries: (count) => metrics.deliveries.inc(count),
-    },
+    counters: countersOf(metrics),
     isDataError: (error) => classifyDatabaseError(error).kind === 'data_exception',
     maxPayloadBytes: socket.maxMessageBytes,
     maxAheadBytes: delivery.maxAheadBytes,
@@ -165,6 +170,18 @@ function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
     announcer,
     log,
   });
+}
+
+function countersOf(metrics: Metrics): DeliveryCounters {
+  return {
+    delivered: (changes, counts) => {
+      metrics.changes.inc(changes);
+      metrics.messages.inc(counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0));
+      metrics.deliveries.inc(counts.reduce((sum, count) => sum + count, 0));
+    },
+    undecided: () => metrics.policyErrors.inc(),
+    journaled: (changes) => metrics.journaledChanges.inc(changes),
+  };
 }
 
 async function openSource(
@@ -273,11 +290,11 @@ function health({ state, stopping }: Parts): HealthReport {
   if (stopping.signal.aborted)
     return { ready: false, reasons: [{ code: 'stopping', message: 'the server is stopping' }] };
   if (status === 'streaming') return { ready: true, reasons: [] };
-  return { ready: false, reasons: [{ code: status, message: reason ?? 'changes do not flow' }] };
+  return { ready: false, reasons: [{ code: status, message: 'changes do not flow', detail: reason ?? undefined }] };
 }
 
 async function superviseAll(parts: Parts): Promise<void> {
-  const { options, database, pipeline, stopping } = parts;
+  const { options, database, pipeline, metrics, stopping } = parts;
   const { log, config } = options;
   const { reconnectInitialMs, reconnectMaxMs } = config.replication;
   const backoff = { initialMs: reconnectInitialMs, maxMs: reconnectMaxMs };
@@ -287,7 +304,15 @@ async function superviseAll(parts: Parts): Promise<void> {
     intervalMs: config.database.cataloguePollMs,
     log,
   });
-  const services: readonly Service[] = [pipeline, poll];
+  const watch = new SlotWatch({
+    pool: database.pool,
+    slot: config.replication.slot,
+    maxRetainedBytes: config.replication.maxRetainedWalBytes,
+    intervalMs: SLOT_WATCH_MS,
+    onRetained: (bytes) => metrics.retainedWalBytes.set(bytes),
+    log,
+  });
+  const services: readonly Service[] = [pipeline, poll, watch];
   const running = services.map((service) => supervise(service, stopping.signal, { log, backoff }));
   try {
     await Promise.all(running);

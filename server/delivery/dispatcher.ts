@@ -8,9 +8,9 @@ import type { Translator } from '../changes/translator.ts';
 import type { Hub } from '../hub/hub.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Position } from '../lib/position.ts';
+import { endOfTransaction, type Position } from '../lib/position.ts';
 import type { TableAccess } from '../policies/table-access.ts';
-import type { WalBatch } from '../replication/wal-entry.ts';
+import type { CommitEntry, WalBatch } from '../replication/wal-entry.ts';
 import { ADMINS_ONLY, type Audience, audienceOf } from './audience.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
 import { fanOut } from './fan-out.ts';
@@ -69,10 +69,16 @@ export class Dispatcher {
       unsentBytes = 0;
       await this.#send(signal);
     }
-    if (commit !== undefined) queue.commit(commit.transaction.lsn, commit.endLsn);
+    if (commit !== undefined) this.#commit(commit);
     await this.#send(signal);
     await queue.room(signal);
     this.#isBusy = false;
+  }
+
+  #commit({ transaction, endLsn }: CommitEntry): void {
+    this.#options.queue.commit(transaction.lsn, endLsn);
+    const end = endOfTransaction(transaction.epoch, transaction.lsn);
+    if (end > this.#position) this.#position = end;
   }
 
   async #deliverRun(run: readonly ChangeMessage[]): Promise<void> {
@@ -86,6 +92,7 @@ export class Dispatcher {
     try {
       return await audienceOf(this.#options.access, last.relation, last.transaction.xid);
     } catch (error) {
+      this.#options.counters.undecided();
       this.#options.log.error({ err: error, channel: last.channel }, 'access could not be decided: denied');
       return ADMINS_ONLY;
     }
@@ -99,8 +106,7 @@ export class Dispatcher {
     const counts = delivered.length === 0 ? new Uint32Array(0) : fanOut(hub, delivered, audience);
     const repeated = run.length - delivered.length;
     for (const [index, message] of run.entries()) queue.push(message, counts[index - repeated] ?? 0);
-    counters.changes(run.length);
-    counters.deliveries(counts.reduce((sum, count) => sum + count, 0));
+    counters.delivered(run.length, counts);
     const last = run[run.length - 1] as ChangeMessage;
     if (last.position > this.#position) this.#position = last.position;
   }

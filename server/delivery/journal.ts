@@ -10,6 +10,7 @@ import { pause } from '../lib/backoff.ts';
 import { fullXid } from '../lib/full-xid.ts';
 import type { Logger } from '../lib/logger.ts';
 import { formatLsn, type Lsn, type Position } from '../lib/position.ts';
+import type { DeliveryCounters } from './delivery-counters.ts';
 import { COPY_CHANGES, type EncodePayload, encodeHistory, JSON_AS_IS, JSON_AS_TEXT } from './history-rows.ts';
 import type { JournalBatch, JournalEntry, JournalQueue } from './journal-queue.ts';
 
@@ -30,6 +31,7 @@ export type JournalOptions = {
   readonly idleRaiseIntervalMs: number;
   readonly idleOtherBytes: number;
   readonly isDataError: (error: unknown) => boolean;
+  readonly counters: DeliveryCounters;
   readonly log: Logger;
 };
 
@@ -83,6 +85,7 @@ export class Journal {
     await this.#writeHalving(batch, JSON_AS_IS);
     this.#isWriting = false;
     this.#options.queue.release(batch);
+    this.#options.counters.journaled(batch.entries.length);
     if (batch.commit !== undefined) this.#confirm(batch.commit.endLsn);
   }
 

@@ -39,7 +39,12 @@ export type PipelineOptions = Pick<
     readonly log: Logger;
   };
 
-type Running = { readonly source: OpenSource; readonly dispatcher: Dispatcher; readonly journal: Journal };
+type Running = {
+  readonly source: OpenSource;
+  readonly queue: JournalQueue;
+  readonly dispatcher: Dispatcher;
+  readonly journal: Journal;
+};
 
 export class Pipeline implements Service {
   readonly name = 'pipeline';
@@ -60,6 +65,16 @@ export class Pipeline implements Service {
   get lagBytes(): number | null {
     const stream = this.#running?.source.stream;
     return stream === undefined ? null : Number(stream.walEnd - stream.confirmed);
+  }
+
+  /** Bytes of memory that wait for the journal. */
+  get pendingBytes(): number {
+    return this.#running?.queue.bytes ?? 0;
+  }
+
+  /** The epoch of the stream; null while nothing streams. */
+  get epoch(): number | null {
+    return this.#running?.source.start.epoch ?? null;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -105,15 +120,16 @@ export class Pipeline implements Service {
     const mask = messageIdMask(createHash('sha256').update(`rowcast:${start.systemIdentifier}`).digest());
     const translator = new Translator({ ...this.#options, epoch: start.epoch, messageIdMask: mask });
     const dispatcher = new Dispatcher({ ...this.#options, translator, queue, position });
-    this.#running = { source, dispatcher, journal };
+    this.#running = { source, queue, dispatcher, journal };
     return this.#running;
   }
 
-  // In the same epoch delivery goes on where it stood; a new one is told to everybody connected.
+  // Delivery goes on where it stood, unless the epoch is over or another leader handled changes meanwhile:
+  // both are gaps for whoever stayed connected here.
   #announce(start: StartPoint, handledEnd: Position): Position {
     const before = this.#position;
     if (before === undefined) return handledEnd;
-    if (start.newEpoch === null) return before > handledEnd ? before : handledEnd;
+    if (start.newEpoch === null && before >= handledEnd) return before;
     this.#options.announcer.gap('epoch_changed', before, handledEnd);
     return handledEnd;
   }

@@ -12,13 +12,19 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics() {
   const registry = new Registry();
   const processMetrics = observeProcess(registry);
+  const refreshers: (() => void)[] = [];
   return {
     ...socketMetrics(registry),
     ...streamMetrics(registry),
     ...fanOutMetrics(registry),
     contentType: registry.contentType,
+    /** `refresh` is called before each scrape, to set gauges that nobody counts. */
+    beforeScrape: (refresh: () => void): void => void refreshers.push(refresh),
     /** The text format of Prometheus. */
-    text: (): Promise<string> => registry.metrics(),
+    text: (): Promise<string> => {
+      for (const refresh of refreshers) refresh();
+      return registry.metrics();
+    },
     /** Ends the observing of the process. */
     close: (): void => processMetrics.close(),
   };
@@ -41,13 +47,11 @@ function socketMetrics(registry: Registry) {
 }
 
 function streamMetrics(registry: Registry) {
-  const { counter, gauge, counterBy } = makersFor(registry);
+  const { counter, gauge } = makersFor(registry);
   return {
-    changesDecoded: counterBy('rowcast_changes_decoded_total', 'Decoded entries of the WAL, by kind', 'kind'),
-    transactionsDecoded: counter('rowcast_transactions_decoded_total', 'Transactions that were read to their commit'),
+    changes: counter('rowcast_changes_total', 'Row changes that were read and fanned out'),
     streamConnected: gauge('rowcast_stream_connected', '1 while the replication stream is up'),
     streamRestarts: counter('rowcast_stream_restarts_total', 'How often the stream had to be started again'),
-    journalLagBytes: gauge('rowcast_journal_lag_bytes', 'Bytes of WAL fanned out and not yet journaled'),
     journalPendingBytes: gauge('rowcast_journal_pending_bytes', 'Bytes of memory that wait for the journal'),
     confirmedLagBytes: gauge('rowcast_confirmed_lag_bytes', 'Bytes of WAL between its end and the confirmed position'),
     retainedWalBytes: gauge('rowcast_retained_wal_bytes', 'Bytes of WAL that the slot holds back'),
@@ -56,13 +60,12 @@ function streamMetrics(registry: Registry) {
 }
 
 function fanOutMetrics(registry: Registry) {
-  const { counter, counterBy } = makersFor(registry);
+  const { counter } = makersFor(registry);
   return {
     messages: counter('rowcast_messages_total', 'Messages that had at least one subscriber'),
     deliveries: counter('rowcast_deliveries_total', 'Messages queued to a subscription'),
-    deniedDeliveries: counter('rowcast_denied_deliveries_total', 'Messages withheld from a group by its policy'),
     slowReaders: counter('rowcast_slow_readers_total', 'Connections cut because they read too slowly'),
-    policyErrors: counterBy('rowcast_policy_errors_total', 'Decisions that failed, and so denied, by kind', 'kind'),
+    policyErrors: counter('rowcast_policy_errors_total', 'Decisions that failed, and so denied'),
     journaledChanges: counter('rowcast_journaled_changes_total', 'Row changes written to the history'),
   };
 }
