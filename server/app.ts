@@ -124,6 +124,7 @@ function buildParts(options: AppOptions): Parts {
   const settled = Promise.withResolvers<void>();
   const state = new StreamState((report) => {
     if (report.status !== 'stalled') settled.resolve();
+    if (report.status === 'streaming') metrics.streamStarts.inc();
     metrics.streamConnected.set(report.status === 'streaming' ? 1 : 0);
     log.info({ status: report.status, reason: report.reason }, 'the stream changed its state');
     announcer.system(report, pipeline.lagBytes);
@@ -185,7 +186,7 @@ function countersOf(metrics: Metrics): DeliveryCounters {
 }
 
 async function openSource(
-  { options, database, metrics }: Omit<Parts, 'pipeline'>,
+  { options, database }: Omit<Parts, 'pipeline'>,
   onIdle: Parameters<typeof openChangeSource>[1],
   signal: AbortSignal,
 ): Promise<OpenSource | undefined> {
@@ -200,7 +201,6 @@ async function openSource(
     statementTimeoutMs: 0,
     connectTimeoutMs: config.database.connectTimeoutMs,
   };
-  metrics.streamRestarts.inc();
   return openChangeSource(
     {
       connection: clientConfig({ ...session, applicationName: 'rowcast stream', idleInTransactionTimeoutMs: 0 }),

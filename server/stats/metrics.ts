@@ -51,7 +51,10 @@ function streamMetrics(registry: Registry) {
   return {
     changes: counter('rowcast_changes_total', 'Row changes that were read and fanned out'),
     streamConnected: gauge('rowcast_stream_connected', '1 while the replication stream is up'),
-    streamRestarts: counter('rowcast_stream_restarts_total', 'How often the stream had to be started again'),
+    streamStarts: counter(
+      'rowcast_stream_starts_total',
+      'How often the stream was started; more than once: it had failed',
+    ),
     journalPendingBytes: gauge('rowcast_journal_pending_bytes', 'Bytes of memory that wait for the journal'),
     confirmedLagBytes: gauge('rowcast_confirmed_lag_bytes', 'Bytes of WAL between its end and the confirmed position'),
     retainedWalBytes: gauge('rowcast_retained_wal_bytes', 'Bytes of WAL that the slot holds back'),
