@@ -12,6 +12,7 @@ import { ChannelStore } from './channels/channel-store.ts';
 import { WatchCompletion } from './channels/watch-completion.ts';
 import type { SecretConfig } from './config/stored-secret.ts';
 import { clientConfig, type Database, openPool, pinned } from './db/pools.ts';
+import { readPrimaryKey } from './db/primary-key.ts';
 import { classifyDatabaseError } from './db/sqlstate.ts';
 import { readTypes } from './db/type-rows.ts';
 import { Announcer } from './delivery/announcer.ts';
@@ -148,6 +149,7 @@ function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
     openSource: (onIdle, signal) => openSource(parts, onIdle, signal),
     hub,
     types: new TypeResolver((oids) => readTypes(database.pool, oids)),
+    readPrimaryKey: (oid) => readPrimaryKey(database.pool, oid),
     access: new TableAccess({
       store: grants,
       maxAgeMs: GRANTS_MAX_AGE_MS,

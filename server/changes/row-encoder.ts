@@ -30,14 +30,16 @@ export class RowEncoder {
   readonly #new = new TupleView();
   readonly #old = new TupleView();
 
-  constructor(relation: Relation, types: readonly ValueType[]) {
+  /** `key` names the columns of the key where the relation does not: its identity is the whole row. */
+  constructor(relation: Relation, types: readonly ValueType[], key?: readonly string[] | undefined) {
     const { schema, name } = relation;
     this.#head = encoder.encode(`{"schema":${JSON.stringify(schema)},"table":${JSON.stringify(name)},`);
     this.#isFull = relation.identity === 'full';
     this.#columns = relation.columns.map((column, index) => {
       const type = types[index] as ValueType;
       const label = encoder.encode(`${JSON.stringify(column.name)}:`);
-      return { label, type, isKey: column.isKey };
+      const isKey = key === undefined ? column.isKey : key.includes(column.name);
+      return { label, type, isKey };
     });
     this.#mayLoseText = types.some(mayLoseText);
   }

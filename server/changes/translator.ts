@@ -19,6 +19,8 @@ export type TranslatorOptions = {
   readonly epoch: Epoch;
   readonly messageIdMask: bigint;
   readonly types: TypeResolver;
+  /** The primary key of a table, asked where the replica identity is the whole row. */
+  readonly readPrimaryKey: (oid: number) => Promise<readonly string[]>;
   /** Payloads above this are cut to the key. */
   readonly maxPayloadBytes: number;
 };
@@ -35,6 +37,8 @@ type TransactionContext = {
 };
 
 const OWN_SCHEMA = 'realtime';
+/** Text shrinks on its way to JSON only by the escapes of nested values: above this it is not even tried. */
+const HOPELESS_FACTOR = 8;
 
 export class Translator {
   readonly #options: TranslatorOptions;
@@ -64,7 +68,8 @@ export class Translator {
       if (entry.kind !== 'row' || this.#tables.has(entry.relation)) continue;
       const { relation } = entry;
       const types = await this.#options.types.resolve(relation.columns.map((column) => column.typeOid));
-      const encoder = new RowEncoder(relation, types);
+      const key = relation.identity === 'full' ? await this.#options.readPrimaryKey(relation.oid) : undefined;
+      const encoder = new RowEncoder(relation, types, key);
       this.#tables.set(relation, { channel: channelOf(relation), encoder });
     }
   }
@@ -73,11 +78,15 @@ export class Translator {
     const { channel, encoder } = this.#tables.get(row.relation) as TableContext;
     const context = this.#contextOf(row.transaction);
     const middle = context.middles[row.operation];
-    let start = out.length;
-    encoder.writePayload(out, row, middle);
-    const isCut = out.length - start > this.#options.maxPayloadBytes;
+    const start = out.length;
+    const { maxPayloadBytes } = this.#options;
+    let isCut = textBytes(row) > maxPayloadBytes * HOPELESS_FACTOR;
+    if (!isCut) {
+      encoder.writePayload(out, row, middle);
+      isCut = out.length - start > maxPayloadBytes;
+    }
     if (isCut) {
-      start = out.length = start;
+      out.length = start;
       encoder.writeTruncated(out, row, middle);
     }
     const payload = out.view(start);
@@ -146,6 +155,12 @@ export class Translator {
       },
     };
   }
+}
+
+/** What the server sent of the row, in bytes. */
+function textBytes({ newTuple, oldTuple }: RowEntry): number {
+  const sizeOf = (tuple: RowEntry['newTuple']): number => (tuple === null ? 0 : tuple.end - tuple.offset);
+  return sizeOf(newTuple) + sizeOf(oldTuple);
 }
 
 function channelOf(relation: Relation): CanonicalChannel {

@@ -4,8 +4,7 @@
 // who stayed connected.
 
 import { createHash } from 'node:crypto';
-import { Translator } from '../changes/translator.ts';
-import type { TypeResolver } from '../changes/type-resolver.ts';
+import { Translator, type TranslatorOptions } from '../changes/translator.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import { endOfTransaction, type Lsn, type Position } from '../lib/position.ts';
@@ -23,14 +22,13 @@ export type PipelineOptions = Pick<
   DispatcherOptions,
   'hub' | 'access' | 'drainWaitMs' | 'maxRunBytes' | 'counters' | 'log'
 > &
+  Pick<TranslatorOptions, 'types' | 'readPrimaryKey' | 'maxPayloadBytes'> &
   Pick<
     JournalOptions,
     'maxBatchEntries' | 'lingerMs' | 'idleRaiseBytes' | 'idleRaiseIntervalMs' | 'idleOtherBytes' | 'isDataError'
   > & {
     /** Opens the stream, or undefined while another server leads; throws what is wrong. */
     readonly openSource: (onIdle: (walEnd: Lsn) => void, signal: AbortSignal) => Promise<OpenSource | undefined>;
-    readonly types: TypeResolver;
-    readonly maxPayloadBytes: number;
     readonly maxAheadBytes: number;
     /** How often a standby looks whether it may lead. */
     readonly standbyPollMs: number;
