@@ -21,41 +21,42 @@ for (const [control, letter] of [
 }
 const HEX = '0123456789abcdef';
 const LONG = 96;
+/** `\u00XX`. */
+const MAX_ESCAPE_BYTES = 6;
 
 /** Writes `source[start, end)` as one JSON string, quotes included. */
 export function writeJsonString(out: ByteWriter, source: Uint8Array, start: number, end: number): void {
-  out.reserve((end - start) * 6 + 2);
-  out.bytes[out.length++] = QUOTE;
-  writeEscaped(out, source, start, end);
-  out.bytes[out.length++] = QUOTE;
-}
-
-/** The same without quotes, into room that the caller has reserved (six bytes for each). */
-export function writeEscaped(out: ByteWriter, source: Uint8Array, start: number, end: number): void {
   if (end - start > LONG) return writeLong(out, source, start, end);
+  out.reserve((end - start) * MAX_ESCAPE_BYTES + 2);
   const { bytes } = out;
   let at = out.length;
+  bytes[at++] = QUOTE;
   for (let i = start; i < end; i++) {
     const byte = source[i] as number;
     const kind = ESCAPES[byte] as number;
     if (kind === 0) bytes[at++] = byte;
     else at = writeEscape(bytes, at, byte, kind);
   }
+  bytes[at++] = QUOTE;
   out.length = at;
 }
 
-// Long values are scanned for the next escape, and what lies between is copied in one go.
+// Long values are scanned for the next escape, and what lies between is copied in one go. Room is made as
+// it is needed: six times a value of megabytes would be too much.
 function writeLong(out: ByteWriter, source: Uint8Array, start: number, end: number): void {
   let from = start;
+  out.byte(QUOTE);
   for (let i = start; i < end; i++) {
     const byte = source[i] as number;
     const kind = ESCAPES[byte] as number;
     if (kind === 0) continue;
     out.copy(source, from, i);
+    out.reserve(MAX_ESCAPE_BYTES);
     out.length = writeEscape(out.bytes, out.length, byte, kind);
     from = i + 1;
   }
   out.copy(source, from, end);
+  out.byte(QUOTE);
 }
 
 function writeEscape(bytes: Uint8Array, offset: number, byte: number, kind: number): number {
