@@ -11,10 +11,15 @@ export type DecidingChannel = {
   readonly persist: boolean;
 };
 
-export type WatchedTable = { readonly oid: number; readonly isComplete: boolean };
+export type WatchedTable = {
+  readonly oid: number;
+  readonly isComplete: boolean;
+  /** Why UPDATE and DELETE of the table are not published; null where they are. */
+  readonly identityGap: string | null;
+};
 
 type ChannelRow = { channel_id: string; pattern: string; enabled: boolean; persist: boolean };
-type TableRow = { oid: number; completed: boolean };
+type TableRow = { oid: number; completed: boolean; identity_gap: string | null };
 
 export class ChannelStore {
   readonly #pool: Pool;
@@ -37,7 +42,7 @@ export class ChannelStore {
   /** The table if it exists and is published by Rowcast; undefined otherwise. */
   async watched({ schema, table }: TableName): Promise<WatchedTable | undefined> {
     const { rows } = await this.#pool.query<TableRow>(
-      `select c.oid, coalesce(w.completed, false) as completed
+      `select c.oid, coalesce(w.completed, false) as completed, realtime.identity_gap(c.oid) as identity_gap
        from pg_catalog.pg_class as c
        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
        left join realtime.watched as w on w.relid = c.oid
@@ -45,6 +50,7 @@ export class ChannelStore {
       [schema, table],
     );
     const row = rows[0];
-    return row === undefined ? undefined : { oid: row.oid, isComplete: row.completed };
+    if (row === undefined) return undefined;
+    return { oid: row.oid, isComplete: row.completed, identityGap: row.identity_gap };
   }
 }

@@ -9,10 +9,17 @@ import { CHANNEL_UNAVAILABLE, type Refusal } from '../protocol/error-codes.ts';
 import type { SubscribeDecision, SubscribePolicy } from './subscribe-decision.ts';
 import type { TableGrants } from './table-grants-store.ts';
 
+export type WatchedFacts = {
+  readonly oid: number;
+  readonly isComplete: boolean;
+  /** Why UPDATE and DELETE are not published; null where they are. */
+  readonly identityGap: string | null;
+};
+
 /** What the channels room answers about a name and a table. */
 export interface ChannelFacts {
   deciding(name: string): Promise<{ readonly pattern: string; readonly isEnabled: boolean } | undefined>;
-  watched(table: TableName): Promise<{ readonly oid: number; readonly isComplete: boolean } | undefined>;
+  watched(table: TableName): Promise<WatchedFacts | undefined>;
   /** Waits until the table is watched completely; false when that takes too long. */
   waitUntilComplete(oid: number): Promise<boolean>;
 }
@@ -49,9 +56,15 @@ export class ChannelPolicy implements SubscribePolicy {
     if (!identity.isAdmin && !(await grants.read(watched.oid)).roles.includes(identity.role)) {
       return refuse(identity, `role ${identity.role} does not see all rows of the table`);
     }
-    if (watched.isComplete || (await facts.waitUntilComplete(watched.oid))) return ALLOWED;
+    if (watched.isComplete || (await facts.waitUntilComplete(watched.oid))) return allowedWith(watched);
     return unavailable('Transactions older than the watching of this table are still open');
   }
+}
+
+function allowedWith({ identityGap }: WatchedFacts): SubscribeDecision {
+  if (identityGap === null) return ALLOWED;
+  const message = `Only INSERT and TRUNCATE are delivered: ${identityGap}`;
+  return { allowed: true, warnings: [{ code: 'inserts_only', message }] };
 }
 
 function howToOpen(channel: ParsedChannel): string {
