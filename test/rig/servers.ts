@@ -29,6 +29,7 @@ export const TEST_SETTINGS: PostgresSettings = {
   fsync: false,
   full_page_writes: false,
   max_connections: 200,
+  max_prepared_transactions: 10,
   max_replication_slots: 60,
   max_wal_senders: 60,
   shared_buffers: '64MB',
