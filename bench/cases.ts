@@ -1,0 +1,9 @@
+// Owns the list of cases, in the order in which they run.
+
+import type { BenchCase } from './bench-case.ts';
+import { burst } from './cases/burst.ts';
+import { decode } from './cases/decode.ts';
+import { journal } from './cases/journal.ts';
+import { latency } from './cases/latency.ts';
+
+export const CASES: readonly BenchCase[] = [decode, latency, burst, journal];
