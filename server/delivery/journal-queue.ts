@@ -11,11 +11,13 @@ export type JournalEntry = {
   readonly bytes: number;
 };
 
+export type JournalCommit = { readonly lsn: Lsn; readonly endLsn: Lsn };
+
 /** What one journal transaction covers. */
 export type JournalBatch = {
   readonly entries: readonly JournalEntry[];
-  /** The last whole transaction in it; undefined while one is still under way. */
-  readonly commit: { readonly lsn: Lsn; readonly endLsn: Lsn } | undefined;
+  /** The last source transaction that is whole with it; undefined while one is still under way. */
+  readonly commit: JournalCommit | undefined;
 };
 
 /** What an entry weighs beside its payload and images. */
@@ -24,7 +26,9 @@ const ENTRY_OVERHEAD_BYTES = 300;
 export class JournalQueue {
   readonly #maxBytes: number;
   #entries: JournalEntry[] = [];
-  #commit: JournalBatch['commit'];
+  /** Each with how many entries have to be taken before it, counted from the first ever pushed. */
+  #commits: { readonly commit: JournalCommit; readonly after: number }[] = [];
+  #taken = 0;
   #bytes = 0;
   #onWork: (() => void) | undefined;
   #onRoom: (() => void) | undefined;
@@ -38,7 +42,7 @@ export class JournalQueue {
   }
 
   get isEmpty(): boolean {
-    return this.#entries.length === 0 && this.#commit === undefined;
+    return this.#entries.length === 0 && this.#commits.length === 0;
   }
 
   push(message: ChangeMessage, audienceCount: number): void {
@@ -50,7 +54,7 @@ export class JournalQueue {
 
   /** A source transaction is complete. Its changes, if any are kept, were pushed before. */
   commit(lsn: Lsn, endLsn: Lsn): void {
-    this.#commit = { lsn, endLsn };
+    this.#commits.push({ commit: { lsn, endLsn }, after: this.#taken + this.#entries.length });
   }
 
   /** Tells the journal that there is work. */
@@ -60,13 +64,14 @@ export class JournalQueue {
     onWork?.();
   }
 
-  /** Takes up to `maxEntries`; the commit goes with the batch that empties the queue. */
+  /** Takes up to `maxEntries`, and the last commit that they make whole: under load the queue is never empty. */
   take(maxEntries: number): JournalBatch {
-    const isAll = this.#entries.length <= maxEntries;
-    const entries = isAll ? this.#entries : this.#entries.slice(0, maxEntries);
-    this.#entries = isAll ? [] : this.#entries.slice(maxEntries);
-    const commit = isAll ? this.#commit : undefined;
-    if (isAll) this.#commit = undefined;
+    const entries = this.#entries.slice(0, maxEntries);
+    this.#entries = this.#entries.slice(maxEntries);
+    this.#taken += entries.length;
+    const whole = this.#commits.findLastIndex(({ after }) => after <= this.#taken);
+    const commit = this.#commits[whole]?.commit;
+    this.#commits = this.#commits.slice(whole + 1);
     return { entries, commit };
   }
 
