@@ -7,6 +7,7 @@ import type { SecretConfig } from '../../server/config/stored-secret.ts';
 import { testConfig } from '../app/test-app.ts';
 import type { TestDatabase } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
+import type { Plant } from './plant.ts';
 
 export type ServerLog = { readonly level: number; readonly msg: string; readonly [field: string]: unknown };
 
@@ -26,15 +27,17 @@ export class ServerProcess {
   #stderr = '';
   exit: ServerExit | undefined;
 
-  /** Starts `node server/main.ts` with `env` and nothing else of this shell's settings. */
-  static spawn(env: Readonly<Record<string, string>>): ServerProcess {
-    return new ServerProcess(env);
+  /** Starts `node server/main.ts` with `env` and nothing else of this shell's settings; with a bug if one is given. */
+  static spawn(env: Readonly<Record<string, string>>, plant?: Plant | undefined): ServerProcess {
+    return new ServerProcess(env, plant);
   }
 
-  private constructor(env: Readonly<Record<string, string>>) {
+  private constructor(env: Readonly<Record<string, string>>, plant: Plant | undefined) {
     const { PATH, HOME } = process.env;
-    this.#child = spawn(process.execPath, ['server/main.ts'], {
-      env: { PATH, HOME, NO_COLOR: '1', ...QUICK, ...env },
+    const planted = plant === undefined ? {} : { ROWCAST_TEST_PLANT: JSON.stringify(plant) };
+    const imports = plant === undefined ? [] : ['--import', './test/faults/plant.ts'];
+    this.#child = spawn(process.execPath, [...imports, 'server/main.ts'], {
+      env: { PATH, HOME, NO_COLOR: '1', ...QUICK, ...env, ...planted },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
