@@ -8,6 +8,7 @@ import { ByteWriter } from '../protocol/byte-writer.ts';
 import { type CanonicalChannel, canonicalTableChannel } from '../protocol/channel-name.ts';
 import type { RowEvent } from '../protocol/client-frame.ts';
 import { messageIds } from '../protocol/message-id.ts';
+import { holdsComposite } from '../protocol/value-type.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { CommitEntry, RowEntry, Transaction, TruncateEntry, WalBatch } from '../replication/wal-entry.ts';
 import type { ChangeMessage, TranslatedBatch } from './change-message.ts';
@@ -25,7 +26,12 @@ export type TranslatorOptions = {
   readonly maxPayloadBytes: number;
 };
 
-type TableContext = { readonly channel: CanonicalChannel; readonly encoder: RowEncoder };
+type TableContext = {
+  readonly channel: CanonicalChannel;
+  readonly encoder: RowEncoder;
+  /** Whether it holds as long as the Relation does; otherwise it is made anew for each batch. */
+  readonly isLasting: boolean;
+};
 
 type TransactionContext = {
   readonly transaction: Transaction;
@@ -64,14 +70,21 @@ export class Translator {
   }
 
   async #prepare(batch: WalBatch): Promise<void> {
+    const fresh = new Set<Relation>();
     for (const entry of batch.entries) {
-      if (entry.kind !== 'row' || this.#tables.has(entry.relation)) continue;
+      if (entry.kind !== 'row' || fresh.has(entry.relation)) continue;
       const { relation } = entry;
-      const types = await this.#options.types.resolve(relation.columns.map((column) => column.typeOid));
-      const key = relation.identity === 'full' ? await this.#options.readPrimaryKey(relation.oid) : undefined;
-      const encoder = new RowEncoder(relation, types, key);
-      this.#tables.set(relation, { channel: channelOf(relation), encoder });
+      fresh.add(relation);
+      if (this.#tables.get(relation)?.isLasting !== true) this.#tables.set(relation, await this.#read(relation));
     }
+  }
+
+  async #read(relation: Relation): Promise<TableContext> {
+    const { types: resolver, readPrimaryKey } = this.#options;
+    const types = await resolver.resolve(relation.columns.map((column) => column.typeOid));
+    const key = relation.identity === 'full' ? await readPrimaryKey(relation.oid) : undefined;
+    const encoder = new RowEncoder(relation, types, key);
+    return { channel: channelOf(relation), encoder, isLasting: !types.some(holdsComposite) };
   }
 
   #row(out: ByteWriter, row: RowEntry): ChangeMessage {

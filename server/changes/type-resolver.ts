@@ -1,5 +1,6 @@
 // Owns the answer to "how is this type written": built-in types at once, others from rows of the catalogue
-// that an injected loader reads. A type that is gone (the WAL may be older than a DROP) is text.
+// that an injected loader reads. A type that is gone (the WAL may be older than a DROP) is text. The catalogue
+// is read as it is now: a row that is older than an ALTER TYPE of its composite has the attributes of today.
 
 import { BUILT_IN_TYPES, TEXT, type ValueType } from '../protocol/value-type.ts';
 

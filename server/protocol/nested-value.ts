@@ -3,6 +3,7 @@
 // written as to_json would. How an element is written comes in as `write`, from value-encoder.ts.
 
 import type { ByteWriter } from './byte-writer.ts';
+import { writeJsonString } from './json-string.ts';
 import type { ValueType } from './value-type.ts';
 
 const QUOTE = 0x22;
@@ -72,19 +73,33 @@ export function writeVector(out: ByteWriter, type: ValueType, { source, start, e
   out.ascii(']');
 }
 
-/** Writes `(1,"a b",)` as a JSON object; an empty field is null, `""` is the empty text. */
-export function writeComposite(out: ByteWriter, fields: Fields, { source, start, end, write }: Nested): void {
-  out.ascii('{');
+/**
+ * Writes `(1,"a b",)` as a JSON object; an empty field is null, `""` is the empty text. Where the text has
+ * another number of fields than the type (which may be younger than the row), it is written as it stands:
+ * a value under the name of another field would be worse.
+ */
+export function writeComposite(out: ByteWriter, fields: Fields, nested: Nested): void {
+  const start = out.length;
+  if (writeFields(out, fields, nested)) return;
+  out.length = start;
+  writeJsonString(out, nested.source, nested.start, nested.end);
+}
+
+/** Whether the text had as many fields as there are names. */
+function writeFields(out: ByteWriter, fields: Fields, { source, start, end, write }: Nested): boolean {
+  if (fields.length === 0) out.byte(OPEN_BRACE);
   let at = start + 1;
   for (const [index, field] of fields.entries()) {
-    if (index > 0) out.ascii(',');
+    if (at >= end && index > 0) return false;
+    out.byte(index === 0 ? OPEN_BRACE : COMMA);
     out.text(`${JSON.stringify(field.name)}:`);
     const element = readElement(source, at, end - 1, (byte) => byte === COMMA);
     if (!element.quoted && element.start === element.end) out.ascii('null');
     else write(out, field.type, element.bytes, element.start, element.end);
     at = element.next + 1;
   }
-  out.ascii('}');
+  out.byte(CLOSE_BRACE);
+  return at === end || (fields.length === 0 && at === end - 1);
 }
 
 // An element without escapes is a range of the source; any other is unescaped into bytes of its own.

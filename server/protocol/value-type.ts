@@ -102,6 +102,12 @@ export const BUILT_IN_TYPES: ReadonlyMap<number, ValueType> = new Map([
   [30, { kind: 'vector', element: TEXT }],
 ]);
 
+/** Whether composites are part of the type: ALTER TYPE changes them without a word to the tables that hold them. */
+export function holdsComposite(type: ValueType): boolean {
+  if (type.kind === 'array') return holdsComposite(type.element);
+  return type.kind === 'composite';
+}
+
 /**
  * Whether the text of a value of this type may be lost in what was written, once that is jsonb. Where it is,
  * history keeps the text beside the payload.

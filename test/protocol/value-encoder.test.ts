@@ -196,6 +196,13 @@ describe('the JSON of a composite', () => {
     expect(written({ kind: 'composite', fields: [] }, '()')).toBe('{}');
   });
 
+  it.each(['()', '(1)', '(1,2)', '(1,2,3,4)', '(1,2,3,)', '(,"")'])(
+    'of another number of fields than its type has is its text: %s',
+    (text) => {
+      expect(JSON.parse(written(row, text))).toBe(text);
+    },
+  );
+
   it('nested in arrays and in itself is read level by level', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(nullable, nullable, nullable), { maxLength: 3 }), (rows) => {
