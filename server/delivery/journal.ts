@@ -27,8 +27,9 @@ export type JournalOptions = {
   readonly lingerMs: number;
   /** Idle WAL is let go once there is more than this of it … */
   readonly idleRaiseBytes: number;
-  /** … or this much time has passed and more than `idleOtherBytes` were written. */
+  /** … or this much time has passed. */
   readonly idleRaiseIntervalMs: number;
+  /** Up to this it is the journal's own writing, and is left alone: an idle system stands still. */
   readonly idleOtherBytes: number;
   readonly isDataError: (error: unknown) => boolean;
   readonly counters: DeliveryCounters;
@@ -126,8 +127,9 @@ export class Journal {
   #mayRaise(walEnd: Lsn): boolean {
     const { idleRaiseBytes, idleRaiseIntervalMs, idleOtherBytes } = this.#options;
     const held = walEnd - this.#mayAck;
+    if (held <= BigInt(idleOtherBytes)) return false; // our own, and letting go of it would write more
     if (held > BigInt(idleRaiseBytes)) return true;
-    return held > BigInt(idleOtherBytes) && performance.now() - this.#raisedAt > idleRaiseIntervalMs;
+    return performance.now() - this.#raisedAt > idleRaiseIntervalMs;
   }
 
   async #transaction(
