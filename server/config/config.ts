@@ -6,7 +6,8 @@ import { resolve } from 'node:path';
 import { unreachable } from '../lib/assert.ts';
 import { readValue } from './kinds.ts';
 import { type ConfigProblem, flagOf, type Layer, readLayers, SETTING_LIST, type SourceKind } from './layers.ts';
-import type { SETTINGS, Setting } from './settings.ts';
+import type { Setting } from './setting.ts';
+import type { SETTINGS } from './settings.ts';
 
 type SettingTree = typeof SETTINGS;
 type ValueOf<S> = S extends Setting<infer T> ? T : never;

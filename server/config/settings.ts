@@ -2,33 +2,13 @@
 // shape of Config and `npm run config` all follow from it. A flag is the variable without `ROWCAST_`, in
 // lower case with hyphens: ROWCAST_DATA_DIR is --data-dir, PORT is --port.
 
-import { bytes, choice, duration, flag, integer, type Kind, list, networks, sqlName, text, url } from './kinds.ts';
-
-export type Setting<T> = {
-  readonly variable: string;
-  readonly kind: Kind<T & {}>;
-  /** As text, so that the table reads as the documentation does. Undefined: the setting may be absent. */
-  readonly fallback: string | undefined;
-  readonly about: string;
-  /** Never printed. */
-  readonly secret: boolean;
-};
-
-function setting<T>(variable: string, kind: Kind<T>, fallback: string, about: string): Setting<T> {
-  return { variable, kind: kind as Kind<T & {}>, fallback, about, secret: false };
-}
-
-function optional<T>(variable: string, kind: Kind<T>, about: string): Setting<T | undefined> {
-  return { variable, kind: kind as Kind<T & {}>, fallback: undefined, about, secret: false };
-}
-
-function secret<T>(made: Setting<T>): Setting<T> {
-  return { ...made, secret: true };
-}
+import { bytes, choice, duration, flag, integer, list, networks, text, url } from './kinds.ts';
+import { optional, type Setting, secret, setting, waitTime } from './setting.ts';
+import { SOCKET_SETTINGS } from './socket-settings.ts';
+import { DELIVERY_SETTINGS, REPLICATION_SETTINGS } from './stream-settings.ts';
 
 const roleList = list('role names', 'anon,authenticated', '^[^\\s,]{1,63}$');
 const databaseUrl = url(['postgres', 'postgresql'], 'postgres://user:password@localhost:5432/app');
-const waitTime = (example: string): Kind<number> => duration('1ms', '1d', example);
 
 export const SETTINGS = {
   database: {
@@ -171,148 +151,9 @@ export const SETTINGS = {
     ),
     ticketMs: setting('ROWCAST_TICKET_TTL', waitTime('30s'), '30s', 'How long a ticket is good.'),
   },
-  socket: {
-    maxFrameBytes: setting(
-      'ROWCAST_MAX_FRAME',
-      bytes('1KiB', '1MiB', '64KiB'),
-      '64KiB',
-      'The largest frame of a client, else 4413.',
-    ),
-    maxUnauthenticatedFrameBytes: setting(
-      'ROWCAST_MAX_UNAUTHENTICATED_FRAME',
-      bytes('256', '1MiB', '8KiB'),
-      '8KiB',
-      'The largest frame before authentication.',
-    ),
-    maxMessageBytes: setting(
-      'ROWCAST_MAX_MESSAGE',
-      bytes('1KiB', '16MiB', '256KiB'),
-      '256KiB',
-      'The largest message; a larger row comes with its key alone.',
-    ),
-    maxSubscriptions: setting(
-      'ROWCAST_MAX_SUBSCRIPTIONS',
-      integer(1, 100_000, 100),
-      '100',
-      'Subscriptions of one connection.',
-    ),
-    maxFramesPerSecond: setting(
-      'ROWCAST_MAX_FRAMES_PER_SECOND',
-      integer(1, 1_000_000, 100),
-      '100',
-      'Frames of one connection a second, else 4429.',
-    ),
-    maxQueuedBytes: setting(
-      'ROWCAST_MAX_QUEUED',
-      bytes('16KiB', '1GiB', '1MiB'),
-      '1MiB',
-      'What may wait in a socket; above it for too long: 4490.',
-    ),
-    maxQueuedMs: setting('ROWCAST_MAX_QUEUED_TIME', waitTime('2s'), '2s', 'How long a socket may be above its bound.'),
-    pingIntervalMs: setting('ROWCAST_PING_INTERVAL', waitTime('25s'), '25s', 'How often a socket is pinged.'),
-    pongTimeoutMs: setting('ROWCAST_PONG_TIMEOUT', waitTime('10s'), '10s', 'How long its pong may take, else 4408.'),
-    maxUnauthenticated: setting(
-      'ROWCAST_MAX_UNAUTHENTICATED',
-      integer(1, 1_000_000, 1000),
-      '1000',
-      'Sockets that are not yet authenticated, in all.',
-    ),
-    maxUnauthenticatedPerAddress: setting(
-      'ROWCAST_MAX_UNAUTHENTICATED_PER_ADDRESS',
-      integer(1, 1_000_000, 20),
-      '20',
-      'The same, of one address.',
-    ),
-  },
-  replication: {
-    slot: setting(
-      'ROWCAST_SLOT',
-      sqlName('rowcast'),
-      'rowcast',
-      'The replication slot; unique among all databases of the server.',
-    ),
-    publication: setting('ROWCAST_PUBLICATION', sqlName('rowcast'), 'rowcast', 'The prefix of the publications.'),
-    maxRetainedWalBytes: setting(
-      'ROWCAST_MAX_RETAINED_WAL',
-      bytes('16MiB', '64TiB', '8GiB'),
-      '8GiB',
-      'WAL the slot may hold back: at half of it live work is shed, at all of it the slot is dropped and everyone told.',
-    ),
-    statusIntervalMs: setting(
-      'ROWCAST_STATUS_INTERVAL',
-      waitTime('10s'),
-      '10s',
-      'How often the confirmed position is repeated to the database.',
-    ),
-    idleRaiseBytes: setting(
-      'ROWCAST_IDLE_RAISE',
-      bytes('1', '1GiB', '1MiB'),
-      '1MiB',
-      'WAL of others that an idle slot holds back before it lets go.',
-    ),
-    idleRaiseIntervalMs: setting(
-      'ROWCAST_IDLE_RAISE_INTERVAL',
-      waitTime('60s'),
-      '60s',
-      'It lets go of less than that after this time.',
-    ),
-    keepaliveRunLimit: setting(
-      'ROWCAST_KEEPALIVE_RUN',
-      integer(1, 10_000, 20),
-      '20',
-      'So many urgent keepalives with nothing in flight mean that the database is stopping.',
-    ),
-    watchTimeoutMs: setting(
-      'ROWCAST_WATCH_TIMEOUT',
-      waitTime('30s'),
-      '30s',
-      'How long a first watch waits for transactions that are already open.',
-    ),
-    reconnectInitialMs: setting(
-      'ROWCAST_RECONNECT_INITIAL',
-      waitTime('100ms'),
-      '100ms',
-      'The first wait before connecting again.',
-    ),
-    reconnectMaxMs: setting(
-      'ROWCAST_RECONNECT_MAX',
-      waitTime('10s'),
-      '10s',
-      'The longest wait before connecting again.',
-    ),
-  },
-  delivery: {
-    maxAheadBytes: setting(
-      'ROWCAST_MAX_AHEAD',
-      bytes('64KiB', '16GiB', '64MiB'),
-      '64MiB',
-      'How far the fan-out may run ahead of the journal.',
-    ),
-    batchBytes: setting(
-      'ROWCAST_BATCH_BYTES',
-      bytes('4KiB', '256MiB', '1MiB'),
-      '1MiB',
-      'The same in bytes; whichever comes first.',
-    ),
-    drainWaitMs: setting(
-      'ROWCAST_DRAIN_WAIT',
-      duration('0', '10s', '50ms'),
-      '50ms',
-      'How long a batch waits for sockets that make progress.',
-    ),
-    journalRows: setting(
-      'ROWCAST_JOURNAL_ROWS',
-      integer(1, 1_000_000, 5000),
-      '5000',
-      'Changes that the journal writes in one transaction.',
-    ),
-    journalDelayMs: setting(
-      'ROWCAST_JOURNAL_DELAY',
-      duration('0', '10s', '5ms'),
-      '5ms',
-      'How long the journal waits for more to write at once.',
-    ),
-  },
+  socket: SOCKET_SETTINGS,
+  replication: REPLICATION_SETTINGS,
+  delivery: DELIVERY_SETTINGS,
   webhooks: {
     allow: setting('ROWCAST_WEBHOOK_ALLOW', networks, '', 'Private networks that webhooks may reach.'),
     httpsOnly: setting('ROWCAST_WEBHOOK_HTTPS_ONLY', flag, 'false', 'Whether webhook URLs must be https.'),
