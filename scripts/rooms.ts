@@ -30,7 +30,13 @@ export const ROOMS: Readonly<Record<string, RoomRule>> = {
 };
 
 /** The files beside the rooms: they may import everything, and no room may import them. */
-export const COMPOSITION_FILES: readonly string[] = ['server/app.ts', 'server/main.ts'];
+export const COMPOSITION_FILES: readonly string[] = [
+  'server/app.ts',
+  'server/app-gateway.ts',
+  'server/app-parts.ts',
+  'server/app-pipeline.ts',
+  'server/main.ts',
+];
 
 /** Nothing that these import, however far, may need Node: they run in a browser. */
 export const BROWSER_FOLDERS: readonly string[] = ['server/protocol/', 'client/'];

@@ -3,22 +3,18 @@
 // could not do once, not every second.
 
 import type { Pool } from 'pg';
-import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Service } from '../lib/service.ts';
 import type { WatchCompletion } from './watch-completion.ts';
 
 export type CataloguePollOptions = {
   readonly pool: Pool;
   readonly completion: WatchCompletion;
-  readonly intervalMs: number;
   readonly log: Logger;
 };
 
 type Outcome = { relation: string; action: string; ok: boolean; detail: string | null };
 
-export class CataloguePoll implements Service {
-  readonly name = 'catalogue-poll';
+export class CataloguePoll {
   readonly #options: CataloguePollOptions;
   #told = new Set<string>();
 
@@ -26,14 +22,8 @@ export class CataloguePoll implements Service {
     this.#options = options;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#look();
-      await pause(this.#options.intervalMs, signal);
-    }
-  }
-
-  async #look(): Promise<void> {
+  /** One look. Rejects when the database cannot be asked. */
+  async look(): Promise<void> {
     const { pool, completion } = this.#options;
     const { rows } = await pool.query<Outcome>('select relation, action, ok, detail from realtime.reconcile_watched()');
     const now = new Set<string>();

@@ -2,16 +2,13 @@
 // warns once when half of what is allowed is reached; dropping the slot is nobody's decision here.
 
 import type { Pool } from 'pg';
-import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Service } from '../lib/service.ts';
 
 export type SlotWatchOptions = {
   readonly pool: Pool;
   readonly slot: string;
   /** What the slot may hold back; lower where the database says so itself. */
   readonly maxRetainedBytes: number;
-  readonly intervalMs: number;
   readonly onRetained: (bytes: number) => void;
   readonly log: Logger;
 };
@@ -25,8 +22,7 @@ const RETAINED = `
      where k.name = 'max_slot_wal_keep_size')::text as allowed
   from pg_catalog.pg_replication_slots as s where s.slot_name = $1`;
 
-export class SlotWatch implements Service {
-  readonly name = 'slot-watch';
+export class SlotWatch {
   readonly #options: SlotWatchOptions;
   #isOverHalf = false;
 
@@ -34,14 +30,8 @@ export class SlotWatch implements Service {
     this.#options = options;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#look();
-      await pause(this.#options.intervalMs, signal);
-    }
-  }
-
-  async #look(): Promise<void> {
+  /** One look. Rejects when the database cannot be asked. */
+  async look(): Promise<void> {
     const { pool, slot, maxRetainedBytes, onRetained, log } = this.#options;
     const row = (await pool.query<Row>(RETAINED, [slot])).rows[0];
     if (row === undefined || row.retained === null) return;

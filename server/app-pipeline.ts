@@ -1,0 +1,131 @@
+// The composition root, its stream: how the pipeline gets its source, its journal and its counters.
+
+import { hostname } from 'node:os';
+import { Client } from 'pg';
+import type { Parts } from './app-parts.ts';
+import { TypeResolver } from './changes/type-resolver.ts';
+import { clientConfig, pinned } from './db/pools.ts';
+import { readPrimaryKey } from './db/primary-key.ts';
+import { classifyDatabaseError } from './db/sqlstate.ts';
+import { readTypes } from './db/type-rows.ts';
+import type { DeliveryCounters } from './delivery/delivery-counters.ts';
+import { Pipeline } from './delivery/pipeline.ts';
+import { must } from './lib/assert.ts';
+import { pause } from './lib/backoff.ts';
+import { TableAccess } from './policies/table-access.ts';
+import { TableGrantsStore } from './policies/table-grants-store.ts';
+import { type OpenSource, openChangeSource } from './replication/change-source.ts';
+import type { Metrics } from './stats/metrics.ts';
+
+/** Less idle WAL than this is our own bookkeeping. */
+const IDLE_OTHER_BYTES = 16 * 1024;
+/** How long a predecessor's walsender may hold the slot before the start is tried anew. */
+const SLOT_RELEASE_MS = 5_000;
+/** Bounds that are no settings: nobody has had a reason to change them. */
+const STANDBY_POLL_MS = 500;
+/** Sockets are looked after so many times before one can reach its bound. */
+const RUNS_PER_BOUND = 8;
+const GRANTS_MAX_AGE_MS = 1_000;
+const VISIBLE_WITHIN_MS = 5_000;
+const SILENCE_WITHOUT_TIMEOUT_MS = 60_000;
+
+/** Builds the main loop; it runs under supervision. */
+export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
+  const { options, database, hub, metrics, state, announcer } = parts;
+  const { config, log } = options;
+  const { delivery, replication, socket } = config;
+  const grants = new TableGrantsStore(database.pool, config.auth.roles);
+  return new Pipeline({
+    openSource: (onIdle, signal) => openSource(parts, onIdle, signal),
+    hub,
+    types: new TypeResolver((oids) => readTypes(database.pool, oids)),
+    readPrimaryKey: (oid) => readPrimaryKey(database.pool, oid),
+    access: new TableAccess({
+      store: grants,
+      maxAgeMs: GRANTS_MAX_AGE_MS,
+      visibleWithinMs: VISIBLE_WITHIN_MS,
+      now: () => performance.now(),
+      pause: (ms) => pause(ms, parts.stopping.signal),
+    }),
+    counters: countersOf(metrics),
+    isDataError: (error) => classifyDatabaseError(error).kind === 'data_exception',
+    maxPayloadBytes: socket.maxMessageBytes,
+    maxAheadBytes: delivery.maxAheadBytes,
+    drainWaitMs: delivery.drainWaitMs,
+    maxRunBytes: socket.maxQueuedBytes / RUNS_PER_BOUND,
+    maxBatchEntries: delivery.journalRows,
+    lingerMs: delivery.journalDelayMs,
+    idleRaiseBytes: replication.idleRaiseBytes,
+    idleRaiseIntervalMs: replication.idleRaiseIntervalMs,
+    idleOtherBytes: IDLE_OTHER_BYTES,
+    standbyPollMs: STANDBY_POLL_MS,
+    state,
+    announcer,
+    log,
+  });
+}
+
+function countersOf(metrics: Metrics): DeliveryCounters {
+  return {
+    delivered: (changes, counts) => {
+      metrics.changes.inc(changes);
+      metrics.messages.inc(counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0));
+      metrics.deliveries.inc(counts.reduce((sum, count) => sum + count, 0));
+    },
+    undecided: () => metrics.policyErrors.inc(),
+    journaled: (changes) => metrics.journaledChanges.inc(changes),
+  };
+}
+
+async function openSource(
+  { options, database }: Omit<Parts, 'pipeline'>,
+  onIdle: Parameters<typeof openChangeSource>[1],
+  signal: AbortSignal,
+): Promise<OpenSource | undefined> {
+  const { config, databaseUrl, log } = options;
+  const { replication, delivery } = config;
+  const { rows } = await database.pool.query<{ ms: number }>(
+    `select setting::int as ms from pg_catalog.pg_settings where name = 'wal_sender_timeout'`,
+  );
+  const timeoutMs = must(rows[0], 'wal_sender_timeout').ms;
+  const session = {
+    connectionString: databaseUrl,
+    statementTimeoutMs: 0,
+    connectTimeoutMs: config.database.connectTimeoutMs,
+  };
+  return openChangeSource(
+    {
+      connection: clientConfig({ ...session, applicationName: 'rowcast stream', idleInTransactionTimeoutMs: 0 }),
+      openSession: () =>
+        openSession(
+          clientConfig({ ...session, applicationName: 'rowcast journal', idleInTransactionTimeoutMs: 1_000 }),
+        ),
+      slot: replication.slot,
+      publicationPrefix: replication.publication,
+      holder: `${hostname()}:${process.pid}`,
+      maxQueuedBytes: delivery.batchBytes,
+      statusIntervalMs:
+        timeoutMs === 0 ? replication.statusIntervalMs : Math.min(replication.statusIntervalMs, timeoutMs / 3),
+      silenceLimitMs: timeoutMs === 0 ? SILENCE_WITHOUT_TIMEOUT_MS : timeoutMs * 1.5,
+      keepaliveRunLimit: replication.keepaliveRunLimit,
+      slotReleaseMs: SLOT_RELEASE_MS,
+      isObjectInUse: (error) => classifyDatabaseError(error).kind === 'object_in_use',
+      log,
+    },
+    onIdle,
+    signal,
+  );
+}
+
+async function openSession(settings: ReturnType<typeof clientConfig>): Promise<Client> {
+  const client = new Client(settings);
+  client.on('error', () => undefined); // whoever uses the session hears of its end as well
+  await client.connect();
+  try {
+    await pinned(client);
+  } catch (error) {
+    await client.end();
+    throw error;
+  }
+  return client;
+}
