@@ -50,13 +50,16 @@ export function openPool(options: PoolOptions): Database {
 /** The client config under `openPool`, for connections that live outside a pool (journal, snapshots). */
 export function clientConfig(options: Omit<PoolOptions, 'log' | 'max'>): pg.ClientConfig {
   const parsed = parseIntoClientConfig(options.connectionString);
-  const own = startupOptions(options.settings);
+  // Also where they are 0, which pg would leave out: a database or a login may have timeouts of its own.
+  const timeouts = {
+    statement_timeout: String(options.statementTimeoutMs),
+    idle_in_transaction_session_timeout: String(options.idleInTransactionTimeoutMs ?? 60_000),
+  };
+  const own = startupOptions({ ...timeouts, ...options.settings });
   return {
     ...parsed,
     options: parsed.options === undefined ? own : `${parsed.options} ${own}`,
     application_name: options.applicationName,
-    statement_timeout: options.statementTimeoutMs,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 60_000,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     keepAlive: true,
     types: valueTypes,

@@ -1,5 +1,6 @@
 // Owns the session settings that Rowcast pins on every connection, SQL and replication alike: the text that
-// Postgres sends depends on them, and a database or a login may have set them to anything.
+// Postgres sends depends on them, and whether a session may write and live; a database or a login may have
+// set them to anything.
 // Pinned by startup options, which outrank ALTER DATABASE and ALTER ROLE; verified, because a pooler in
 // between may drop them. https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
 
@@ -15,6 +16,10 @@ export const PINNED_SETTINGS: Readonly<Record<string, string>> = {
   standard_conforming_strings: 'on',
   quote_all_identifiers: 'off',
   default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  row_security: 'on',
+  lock_timeout: '0',
+  idle_session_timeout: '0',
 };
 
 // Claims fall back to this after a transaction that set them. Without it they would fall back to '', on which
