@@ -95,7 +95,13 @@ async function openSource(
   };
   return openChangeSource(
     {
-      connection: clientConfig({ ...session, applicationName: 'rowcast stream', idleInTransactionTimeoutMs: 0 }),
+      connection: clientConfig({
+        ...session,
+        applicationName: 'rowcast stream',
+        idleInTransactionTimeoutMs: 0,
+        // Names of tables and types (regclass, regtype) print qualified, whatever the database's own path is.
+        settings: { search_path: '' },
+      }),
       openSession: () =>
         openSession(
           clientConfig({ ...session, applicationName: 'rowcast journal', idleInTransactionTimeoutMs: 1_000 }),
