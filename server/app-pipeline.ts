@@ -25,6 +25,8 @@ const SLOT_RELEASE_MS = 5_000;
 const STANDBY_POLL_MS = 500;
 /** Sockets are looked after so many times before one can reach its bound. */
 const RUNS_PER_BOUND = 8;
+/** How soon the database notices in the middle of a statement that its server is gone. */
+const CONNECTION_CHECK_MS = 1_000;
 const GRANTS_MAX_AGE_MS = 1_000;
 const VISIBLE_WITHIN_MS = 5_000;
 const SILENCE_WITHOUT_TIMEOUT_MS = 60_000;
@@ -106,6 +108,9 @@ async function openSource(
         openSession(
           clientConfig({ ...session, applicationName: 'rowcast journal', idleInTransactionTimeoutMs: 1_000 }),
         ),
+      cancelSession: async (pid) => {
+        await database.pool.query('select pg_catalog.pg_cancel_backend($1)', [pid]);
+      },
       slot: replication.slot,
       publicationPrefix: replication.publication,
       holder: `${hostname()}:${process.pid}`,
@@ -129,6 +134,9 @@ async function openSession(settings: ReturnType<typeof clientConfig>): Promise<C
   await client.connect();
   try {
     await pinned(client);
+    // A backend that waits (for a slot, a lock) would outlive a server that was killed, and hold the lead.
+    // Not every system can do that: then it is left out.
+    await client.query(`set client_connection_check_interval = '${CONNECTION_CHECK_MS}ms'`).catch(() => undefined);
   } catch (error) {
     await client.end();
     throw error;

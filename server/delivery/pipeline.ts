@@ -101,6 +101,7 @@ export class Pipeline implements Service {
         throw error;
       });
       if (source !== undefined) return source;
+      if (signal.aborted) return undefined;
       state.set('standby', 'another server leads');
       await pause(standbyPollMs, signal);
     }

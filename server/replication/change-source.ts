@@ -2,6 +2,7 @@
 // what it returns; a failure at any step releases the steps before.
 
 import type { Client } from 'pg';
+import { must } from '../lib/assert.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Lsn } from '../lib/position.ts';
@@ -18,6 +19,8 @@ export type ChangeSourceOptions = Pick<
   readonly publicationPrefix: string;
   /** Opens a session with the pinned settings; it is ended by `close`. */
   readonly openSession: () => Promise<Client>;
+  /** Ends what the session of this backend is doing: making a slot may take as long as somebody's transaction. */
+  readonly cancelSession: (backendPid: number) => Promise<void>;
   /** Name of this server, for whoever looks at the checkpoint. */
   readonly holder: string;
   /** How long a predecessor's walsender may hold the slot. */
@@ -33,28 +36,54 @@ export type OpenSource = {
   close(): Promise<void>;
 };
 
-/** Opens the stream; undefined while another server leads. `onIdle`: see WalStreamOptions. */
+/** Opens the stream; undefined while another server leads, or once `signal` is aborted. `onIdle`: see WalStreamOptions. */
 export async function openChangeSource(
   options: ChangeSourceOptions,
   onIdle: (walEnd: Lsn) => void,
   signal: AbortSignal,
 ): Promise<OpenSource | undefined> {
   const client = await options.openSession();
+  const watch = await cancelOnAbort(client, options, signal);
   try {
-    const refusal = await startRefusal(client, options.slot);
-    if (refusal !== undefined) throw new UnrecoverableError(refusal);
-    const leadership = await tryToLead(client, options.slot, options.holder);
-    if (leadership === undefined) {
-      await client.end();
-      return undefined;
-    }
-    const start = await prepareSlot(client, options);
-    const stream = await openWhenReleased({ ...options, ...start, onIdle }, options, signal);
-    return { leadership, start, stream, close: () => close(stream, client) };
+    const source = signal.aborted ? undefined : await lead(client, options, onIdle, signal);
+    if (source === undefined) await client.end();
+    return source;
   } catch (error) {
     await client.end().catch(() => undefined);
+    if (signal.aborted) return undefined;
     throw error;
+  } finally {
+    watch.stop();
   }
+}
+
+async function cancelOnAbort(
+  client: Client,
+  { cancelSession, log }: ChangeSourceOptions,
+  signal: AbortSignal,
+): Promise<{ stop(): void }> {
+  const { rows } = await client.query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid');
+  const { pid } = must(rows[0], 'the backend');
+  const cancel = (): void => {
+    cancelSession(pid).catch((error: Error) => log.warn({ reason: error.message }, 'a session could not be cancelled'));
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  return { stop: () => signal.removeEventListener('abort', cancel) };
+}
+
+async function lead(
+  client: Client,
+  options: ChangeSourceOptions,
+  onIdle: (walEnd: Lsn) => void,
+  signal: AbortSignal,
+): Promise<OpenSource | undefined> {
+  const refusal = await startRefusal(client, options.slot);
+  if (refusal !== undefined) throw new UnrecoverableError(refusal);
+  const leadership = await tryToLead(client, options.slot, options.holder);
+  if (leadership === undefined) return undefined;
+  const start = await prepareSlot(client, options);
+  const stream = await openWhenReleased({ ...options, ...start, onIdle }, options, signal);
+  return { leadership, start, stream, close: () => close(stream, client) };
 }
 
 // A predecessor that died leaves its walsender for a moment: the slot is taken until the server notices.

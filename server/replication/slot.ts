@@ -42,7 +42,11 @@ export async function prepareSlot(client: ClientBase, options: SlotOptions): Pro
   const facts = await readFacts(client, options, server);
   const decision = decideStart(facts);
   if (decision.kind === 'resume') return resume(facts);
-  if (decision.recreateSlot) await recreateSlot(client, options.slot, facts.slot !== null, server.version);
+  if (decision.recreateSlot) {
+    // Said before, not after: a start that hangs here hangs on somebody else's transaction.
+    options.log.info({ slot: options.slot }, 'making the slot: waits for transactions that are open now');
+    await recreateSlot(client, options.slot, facts.slot !== null, server.version);
+  }
   const start = await beginEpoch(
     client,
     { ...facts, slot: await readSlot(client, options.slot, server) },
