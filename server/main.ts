@@ -22,9 +22,16 @@ class StartError extends Error {
   override readonly name = 'StartError';
 }
 
+/** Something does not come to its end: the process has to be ended with it. */
+class StopError extends Error {
+  override readonly name = 'StopError';
+}
+
 /** Ctrl-C under npm sends the signal twice: only a later one means "at once". */
 const REPEATED_SIGNAL_MS = 2_000;
 const DATABASE_WAIT_MS = 30_000;
+/** What stopping may take beside the times that are settings: requests in flight, connections. */
+const STOP_SLACK_MS = 5_000;
 
 process.exitCode = await main();
 
@@ -39,6 +46,7 @@ async function main(): Promise<number> {
     await serve(config, storedAt, log, stopping);
     return 0;
   } catch (error) {
+    if (error instanceof StopError) process.exit(explain(error));
     return explain(error);
   }
 }
@@ -60,7 +68,7 @@ async function serve(
     const { host, port } = app;
     const isTerminal = process.stdout.isTTY === true;
     const welcome = banner({ config, host, port, secretPath, isEmbedded: embedded !== undefined, isTerminal });
-    await runUntil(stopping, app, () => console.log(welcome));
+    await runUntil(stopping, app, stopWithinMs(config), () => console.log(welcome));
   } finally {
     keeper.abort();
     await kept;
@@ -145,15 +153,29 @@ async function listen(config: SecretConfig, databaseUrl: string, log: Logger): P
   }
 }
 
-async function runUntil(stopping: AbortSignal, app: App, onSettled: () => void): Promise<void> {
+async function runUntil(stopping: AbortSignal, app: App, stopMs: number, onSettled: () => void): Promise<void> {
   const stopped = new Promise<void>((resolve) => stopping.addEventListener('abort', () => resolve(), { once: true }));
   const ended = Promise.race([stopped, app.finished]);
   try {
     await Promise.race([ended, app.settled.then(onSettled)]);
     await ended;
   } finally {
-    await app.stop();
+    await stopWithin(app, stopMs);
   }
+}
+
+// The sockets' turn, then the journal's: what is not done by then waits for a database that does not answer.
+function stopWithinMs({ shutdown }: SecretConfig): number {
+  return shutdown.spreadMs + 2 * shutdown.drainMs + STOP_SLACK_MS;
+}
+
+async function stopWithin(app: App, timeoutMs: number): Promise<void> {
+  const done = new AbortController();
+  const late = pause(timeoutMs, done.signal).then(() => {
+    if (!done.signal.aborted)
+      throw new StopError(`could not stop within ${timeoutMs} ms, the database does not answer; nothing is lost`);
+  });
+  await Promise.race([app.stop().finally(() => done.abort()), late]);
 }
 
 function stopOnSignals(log: Logger): AbortSignal {
@@ -173,6 +195,7 @@ function stopOnSignals(log: Logger): AbortSignal {
 
 function explain(error: unknown): number {
   if (error instanceof EmbeddedError) console.error(`${error.message}\n→ ${error.remedy}`);
+  else if (error instanceof StopError) console.error(`Rowcast ${error.message}`);
   else if (error instanceof StartError || error instanceof UnrecoverableError)
     console.error(`Rowcast cannot run: ${error.message}`);
   else console.error(error);
