@@ -78,8 +78,10 @@ export class ServerProcess {
 
   /** Waits until it greets: the stream flows, or it is a standby. Returns its port. */
   async greeted(timeoutMs = 20_000): Promise<number> {
-    const match = await until(() => this.#greeting(), { what: 'the server to greet', timeoutMs });
-    return Number(match[1]);
+    await until(() => this.#greeting() !== null || this.exit !== undefined, { what: 'the server to greet', timeoutMs });
+    const port = this.#greeting()?.[1];
+    if (port === undefined) throw new Error(`the server ended with ${this.exit?.code}: ${this.#tail()}`);
+    return Number(port);
   }
 
   get isGreeted(): boolean {
@@ -124,7 +126,6 @@ export class ServerProcess {
   }
 
   #greeting(): RegExpExecArray | null {
-    if (this.exit !== undefined) throw new Error(`the server ended with ${this.exit.code}: ${this.#tail()}`);
     return /ws:\/\/127\.0\.0\.1:(\d+)\/realtime/.exec(this.#stdout);
   }
 
@@ -137,8 +138,9 @@ export class ServerProcess {
 export function serverEnvironment(
   database: Pick<TestDatabase, 'url' | 'slot'>,
   more: Readonly<Record<string, string>> = {},
+  jwtSecret?: string | undefined,
 ): { readonly env: Record<string, string>; readonly config: SecretConfig } {
-  const config = testConfig(database as TestDatabase, {});
+  const config = testConfig(database as TestDatabase, jwtSecret === undefined ? {} : { ROWCAST_JWT_SECRET: jwtSecret });
   const secret = config.auth.jwtSecrets[0] ?? '';
   return {
     env: { DATABASE_URL: database.url, ROWCAST_SLOT: database.slot, ROWCAST_JWT_SECRET: secret, ...more },

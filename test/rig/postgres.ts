@@ -41,7 +41,7 @@ const LINGER_MS = 1_000;
 
 /** All servers of this run, newest first. */
 export function testServers(): readonly TestPostgres[] {
-  return inject('testServers').map(asTestPostgres);
+  return inject('testServers').map(postgresOn);
 }
 
 /** The newest server of this run, for tests that need only one. */
@@ -56,7 +56,8 @@ export function describeEachPostgres(title: string, body: (postgres: TestPostgre
   for (const postgres of testServers()) describe(`${title} (PostgreSQL ${postgres.version})`, () => body(postgres));
 }
 
-function asTestPostgres(server: TestServer): TestPostgres {
+/** Databases on `server`, which the caller started and stops. */
+export function postgresOn(server: TestServer): TestPostgres {
   return {
     version: server.version,
     url: server.url,
@@ -147,7 +148,13 @@ function lazyClient(url: string): { get(): Promise<Client>; end(): Promise<void>
   let client: Promise<Client> | undefined;
   return {
     get: () => {
-      client ??= connect(url);
+      client ??= connect(url).then((opened) => {
+        // Its server was stopped: the next query connects anew.
+        opened.once('error', () => {
+          client = undefined;
+        });
+        return opened;
+      });
       return client;
     },
     end: async () => {

@@ -1,0 +1,166 @@
+// What a start finds: a slot that is gone, ahead, taken or impossible. Either positions still hold, or a new
+// epoch begins and everybody is told, or the start is refused with a sentence that says what to do.
+
+import { expect, it } from 'vitest';
+import { mintFor } from '../../scripts/tools/mint.ts';
+import { startTestApp, type TestApp } from '../app/test-app.ts';
+import { TestClient } from '../app/test-client.ts';
+import { newestPostgres } from '../rig/postgres.ts';
+import { until } from '../rig/until.ts';
+import { startOwnCluster } from './own-cluster.ts';
+import { ServerProcess, serverEnvironment } from './server-process.ts';
+import { figure } from './soak-scale.ts';
+
+const POSTS = `create table posts (id int primary key, title text); select realtime.watch('posts')`;
+
+it('begins a new epoch when the slot was dropped while the server was stopped', async () => {
+  await using app = await startTestApp(newestPostgres(), { sql: POSTS });
+  const before = await epochOf(app);
+  await app.app().stop();
+  await app.database.query('select pg_drop_replication_slot($1)', [app.database.slot]);
+  await app.restart();
+  expect(newEpochs(app)).toEqual(['first_start', 'slot_missing']);
+  expect(await epochOf(app)).toBeGreaterThan(before);
+  await expectToWork(app, 1);
+});
+
+it('begins a new epoch when the slot was advanced behind its back', async () => {
+  await using app = await startTestApp(newestPostgres(), { sql: POSTS });
+  await app.app().stop();
+  await app.database.query(`insert into posts values (1, 'skipped')`);
+  await app.database.query('select pg_replication_slot_advance($1, pg_current_wal_lsn())', [app.database.slot]);
+  await app.restart();
+  expect(newEpochs(app)).toEqual(['first_start', 'slot_ahead']);
+  await expectToWork(app, 2);
+});
+
+it('keeps the epoch over restarts, and delivers what was committed in between', async () => {
+  await using app = await startTestApp(newestPostgres(), { sql: POSTS });
+  for (let id = 1; id <= 3; id++) {
+    await app.app().stop();
+    await app.database.query(`insert into posts values ($1, 'meanwhile')`, [id]);
+    await app.restart();
+  }
+  await until(async () => (await app.database.query('select from realtime.changes')).length === 3);
+  expect(newEpochs(app)).toEqual(['first_start']);
+});
+
+it('tells everybody who is connected when the slot is lost in the middle', async () => {
+  await using app = await startTestApp(newestPostgres(), { sql: POSTS, env: { ROWCAST_RECONNECT_INITIAL: '2s' } });
+  const client = await app.client();
+  const { position } = await client.subscribe('db:posts');
+  const { database } = app;
+  await database.query('select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1', [
+    database.slot,
+  ]);
+  await until(async () => {
+    await database.query('select pg_drop_replication_slot($1)', [database.slot]);
+    return true;
+  });
+  const gap = await client.next('gap');
+  expect(gap).toMatchObject({ reason: 'epoch_changed', from: position });
+  expect(String(gap.to) > String(position)).toBe(true);
+  await until(() => app.app().status().status === 'streaming');
+  await database.query(`insert into posts values (1, 'New Post')`);
+  const [change] = await client.received(1);
+  expect(String(change?.position) > String(gap.to)).toBe(true);
+  const told = client.frames.filter(({ type }) => type === 'system' || type === 'gap');
+  expect(told.map(({ type, status }) => status ?? type)).toEqual(['stalled', 'gap', 'streaming']);
+});
+
+it('refuses a slot of another database, and names the setting', async () => {
+  await using other = await newestPostgres().createDatabase();
+  await using database = await newestPostgres().createDatabase();
+  await other.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [other.slot]);
+  const { env } = serverEnvironment({ url: database.url, slot: other.slot });
+  await expectRefusal(env, `the replication slot "${other.slot}" belongs to database ${other.name}`, 'ROWCAST_SLOT');
+});
+
+it('refuses a database without wal_level = logical', async () => {
+  await using cluster = await startOwnCluster({ wal_level: 'replica' });
+  const { env } = serverEnvironment({ url: cluster.url, slot: 'rowcast' });
+  await expectRefusal(env, 'wal_level is replica, must be logical', 'alter system set wal_level = logical');
+});
+
+it('refuses a database without a free slot', async () => {
+  await using cluster = await startOwnCluster({ max_replication_slots: 1 });
+  await cluster.run(`select pg_create_logical_replication_slot('taken', 'pgoutput')`);
+  const { env } = serverEnvironment({ url: cluster.url, slot: 'rowcast' });
+  await expectRefusal(env, 'all 1 replication slots are in use', 'max_replication_slots');
+});
+
+it('refuses a login that may not replicate, and says how it may', async () => {
+  await using database = await newestPostgres().createDatabase();
+  const login = `plain_${database.name}`;
+  await database.query(
+    `create role ${login} login password 'plain' createrole; grant create on database ${database.name} to ${login}`,
+  );
+  try {
+    const { env } = serverEnvironment({ url: database.urlAs(login, 'plain'), slot: database.slot });
+    await expectRefusal(env, `login "${login}" may not replicate`, `alter role "${login}" replication`);
+  } finally {
+    await database.query(`drop owned by ${login}; drop role ${login}`);
+  }
+});
+
+it('lets a second server wait, and take over when the first is killed or stopped', async () => {
+  await using database = await newestPostgres().createDatabase();
+  const { env, config } = serverEnvironment(database);
+  await using first = ServerProcess.spawn(env);
+  await first.greeted();
+  await database.query(POSTS);
+  await using second = ServerProcess.spawn(env);
+  const secondPort = await second.greeted();
+  expect(await readiness(secondPort)).toMatchObject({ ready: false, reasons: [{ code: 'standby' }] });
+  const killedAt = performance.now();
+  await first.killed();
+  await until(async () => (await readiness(secondPort)).ready);
+  const takeoverMs = performance.now() - killedAt;
+
+  const token = mintFor(config, { role: 'service_role', sub: 'admin', expiresInMs: 3_600_000 });
+  await using third = ServerProcess.spawn(env);
+  const thirdPort = await third.greeted();
+  const stoppedAt = performance.now();
+  expect(await second.stop()).toEqual({ code: 0, signal: null });
+  await until(async () => (await readiness(thirdPort)).ready);
+  figure(
+    `takeover: ${Math.round(takeoverMs)} ms after a kill, ${Math.round(performance.now() - stoppedAt)} ms after a stop was asked for`,
+  );
+  const client = await TestClient.connect(`ws://127.0.0.1:${thirdPort}/realtime`, token);
+  await client.subscribe('db:posts');
+  await database.query(`insert into posts values (1, 'New Post')`);
+  await client.received(1);
+  await client.close();
+  expect(third.logs.filter(({ msg }) => msg === 'a new epoch begins')).toEqual([]);
+});
+
+type Readiness = { readonly ready: boolean; readonly reasons: readonly { readonly code: string }[] };
+
+async function readiness(port: number): Promise<Readiness> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`, { headers: { connection: 'close' } });
+  return (await response.json()) as Readiness;
+}
+
+async function expectRefusal(env: Readonly<Record<string, string>>, ...sentences: readonly string[]): Promise<void> {
+  await using server = ServerProcess.spawn(env);
+  expect(await server.ended()).toEqual({ code: 1, signal: null });
+  for (const sentence of sentences) expect(server.words).toContain(sentence);
+  expect(server.words).not.toMatch(/\n\s+at /); // no stack
+}
+
+async function expectToWork(app: TestApp, id: number): Promise<void> {
+  const client = await app.client();
+  await client.subscribe('db:posts');
+  await app.database.query(`insert into posts values ($1, 'New Post')`, [id]);
+  const [change] = await client.received(1);
+  expect(change?.payload.new?.id).toBe(id);
+}
+
+async function epochOf({ database }: TestApp): Promise<number> {
+  const [row] = await database.query<{ epoch: string }>('select epoch from realtime.checkpoint');
+  return Number(row?.epoch);
+}
+
+function newEpochs({ logLines }: TestApp): unknown[] {
+  return logLines.filter(({ message }) => message === 'a new epoch begins').map(({ fields }) => fields.reason);
+}
