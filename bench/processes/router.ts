@@ -11,6 +11,7 @@ import { Connection } from '../../server/hub/connection.ts';
 import { Hub } from '../../server/hub/hub.ts';
 import { endOfTransaction, toEpoch, ZERO_LSN } from '../../server/lib/position.ts';
 import { TableAccess } from '../../server/policies/table-access.ts';
+import { messageIdMask } from '../../server/protocol/message-id.ts';
 import { WalStream } from '../../server/replication/wal-stream.ts';
 import { SILENT } from '../silent.ts';
 import { answerCalls } from './answer-calls.ts';
@@ -103,7 +104,7 @@ function openDispatcher(hub: Hub, queue: JournalQueue, tally: Tally): Dispatcher
     queue,
     translator: new Translator({
       epoch: EPOCH,
-      messageIdMask: 1n,
+      messageIdMask: messageIdMask(new Uint8Array(16)),
       types: new TypeResolver(() => Promise.reject(new Error('only built-in types here'))),
       readPrimaryKey: () => Promise.resolve([]),
       maxPayloadBytes: 256 * 1024,

@@ -7,18 +7,18 @@ import { hex32, positionPrefix } from '../lib/position.ts';
 import { ByteWriter } from '../protocol/byte-writer.ts';
 import { type CanonicalChannel, canonicalTableChannel } from '../protocol/channel-name.ts';
 import type { RowEvent } from '../protocol/client-frame.ts';
-import { messageIds } from '../protocol/message-id.ts';
+import { type MessageIdMask, messageIds } from '../protocol/message-id.ts';
 import { holdsComposite } from '../protocol/value-type.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { CommitEntry, RowEntry, Transaction, TruncateEntry, WalBatch } from '../replication/wal-entry.ts';
 import type { ChangeMessage, TranslatedBatch } from './change-message.ts';
-import { formatCommitTime } from './commit-time.ts';
+import { CommitTimeFormat } from './commit-time.ts';
 import { RowEncoder } from './row-encoder.ts';
 import type { TypeResolver } from './type-resolver.ts';
 
 export type TranslatorOptions = {
   readonly epoch: Epoch;
-  readonly messageIdMask: bigint;
+  readonly messageIdMask: MessageIdMask;
   readonly types: TypeResolver;
   /** The primary key of a table, asked where the replica identity is the whole row. */
   readonly readPrimaryKey: (oid: number) => Promise<readonly string[]>;
@@ -38,8 +38,6 @@ type TransactionContext = {
   readonly positionPrefix: string;
   readonly idOf: (index: number) => string;
   readonly timestamp: string;
-  /** The shared middle of payloads, by event. */
-  readonly middles: Readonly<Record<RowEvent, string>>;
 };
 
 const OWN_SCHEMA = 'realtime';
@@ -49,6 +47,7 @@ const HOPELESS_FACTOR = 8;
 export class Translator {
   readonly #options: TranslatorOptions;
   readonly #tables = new WeakMap<Relation, TableContext>();
+  readonly #times = new CommitTimeFormat();
   #context: TransactionContext | undefined;
 
   constructor(options: TranslatorOptions) {
@@ -71,9 +70,11 @@ export class Translator {
 
   async #prepare(batch: WalBatch): Promise<void> {
     const fresh = new Set<Relation>();
+    let last: Relation | undefined;
     for (const entry of batch.entries) {
-      if (entry.kind !== 'row' || fresh.has(entry.relation)) continue;
+      if (entry.kind !== 'row' || entry.relation === last || fresh.has(entry.relation)) continue;
       const { relation } = entry;
+      last = relation;
       fresh.add(relation);
       if (this.#tables.get(relation)?.isLasting !== true) this.#tables.set(relation, await this.#read(relation));
     }
@@ -90,7 +91,7 @@ export class Translator {
   #row(out: ByteWriter, row: RowEntry): ChangeMessage {
     const { channel, encoder } = this.#tables.get(row.relation) as TableContext;
     const context = this.#contextOf(row.transaction);
-    const middle = context.middles[row.operation];
+    const middle = middleOf(context, row.operation);
     const start = out.length;
     const { maxPayloadBytes } = this.#options;
     let isCut = textBytes(row) > maxPayloadBytes * HOPELESS_FACTOR;
@@ -119,7 +120,7 @@ export class Translator {
     for (const [offset, relation] of entry.relations.entries()) {
       const start = out.length;
       out.text(`{"schema":${JSON.stringify(relation.schema)},"table":${JSON.stringify(relation.name)},`);
-      out.ascii(`${context.middles.TRUNCATE}"new":null,"old":null}`);
+      out.ascii(`${middleOf(context, 'TRUNCATE')}"new":null,"old":null}`);
       const part = { channel: channelOf(relation), relation, event: 'TRUNCATE' as const, index: entry.index + offset };
       messages.push(this.#message(context, { ...part, payload: out.view(start), oldImage: null, newImage: null }));
     }
@@ -153,21 +154,18 @@ export class Translator {
 
   #begin(transaction: Transaction): TransactionContext {
     const { epoch, messageIdMask } = this.#options;
-    const timestamp = formatCommitTime(transaction.commitMicros);
-    const middle = (event: RowEvent): string => `"commit_timestamp":"${timestamp}","eventType":"${event}",`;
     return {
       transaction,
       positionPrefix: positionPrefix(epoch, transaction.lsn),
       idOf: messageIds(messageIdMask, epoch, transaction.lsn),
-      timestamp,
-      middles: {
-        INSERT: middle('INSERT'),
-        UPDATE: middle('UPDATE'),
-        DELETE: middle('DELETE'),
-        TRUNCATE: middle('TRUNCATE'),
-      },
+      timestamp: this.#times.format(transaction.commitMicros),
     };
   }
+}
+
+/** The part of payloads that all rows of a transaction and event share. */
+function middleOf({ timestamp }: TransactionContext, event: RowEvent): string {
+  return `"commit_timestamp":"${timestamp}","eventType":"${event}",`;
 }
 
 /** What the server sent of the row, in bytes. */
