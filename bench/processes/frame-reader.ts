@@ -6,30 +6,36 @@ import type { Socket } from 'node:net';
 
 const OPCODE = { text: 0x1, close: 0x8, ping: 0x9 } as const;
 
+/** `end` may lie beyond `bytes` where only the beginning was asked for. */
 export type OnText = (bytes: Buffer, start: number, end: number) => void;
 
 export class FrameReader {
   readonly #socket: Socket;
   readonly #onText: OnText;
+  /** How many bytes of a payload have to be there before it is handed on; the rest is skipped unseen. */
+  readonly #neededBytes: () => number;
   #rest: Buffer | undefined;
+  #skip = 0;
 
-  constructor(socket: Socket, onText: OnText) {
+  constructor(socket: Socket, neededBytes: () => number, onText: OnText) {
     this.#socket = socket;
+    this.#neededBytes = neededBytes;
     this.#onText = onText;
   }
 
   read(chunk: Buffer): void {
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    let at = 0;
+    let at = this.#skip;
     for (;;) {
       const start = payloadStart(bytes, at);
       if (start === undefined) break;
       const end = start + payloadLength(bytes, at);
-      if (end > bytes.length) break;
+      if (Math.min(end, start + this.#neededBytes()) > bytes.length) break;
       this.#take((bytes[at] as number) & 0xf, bytes, start, end);
       at = end;
     }
     this.#rest = at < bytes.length ? bytes.subarray(at) : undefined;
+    this.#skip = Math.max(0, at - bytes.length);
   }
 
   #take(opcode: number, bytes: Buffer, start: number, end: number): void {

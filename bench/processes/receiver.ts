@@ -14,6 +14,7 @@ const ROW_NUMBER = Buffer.from('"n":');
 const HEAD_END = Buffer.from('\r\n\r\n');
 /** The tenth byte of `{"type":"message"…`. */
 const LETTER_M = 0x6d;
+const ENOUGH_TO_COUNT = 16;
 
 class Receiver {
   readonly #socket: Socket;
@@ -58,7 +59,7 @@ class Receiver {
   }
 
   #readFrames(first: Buffer): void {
-    const frames = new FrameReader(this.#socket, (bytes, start, end) => this.#text(bytes, start, end));
+    const frames = new FrameReader(this.#socket, neededBytes, (bytes, start, end) => this.#text(bytes, start, end));
     if (first.length > 0) frames.read(first);
     this.#socket.on('data', (chunk: Buffer) => frames.read(chunk));
   }
@@ -77,6 +78,11 @@ const receivers: Receiver[] = [];
 let left = 0;
 let arrivals: number[] | undefined;
 let done = Promise.withResolvers<Received>();
+
+// A burst is counted by the beginnings of its frames.
+function neededBytes(): number {
+  return left > 0 && arrivals === undefined ? ENOUGH_TO_COUNT : Number.POSITIVE_INFINITY;
+}
 
 function onMessage(bytes: Buffer, start: number): void {
   if (left === 0) throw new Error('a message came that was not expected');
