@@ -5,11 +5,11 @@ import { expect, it } from 'vitest';
 import { mintFor } from '../../scripts/tools/mint.ts';
 import { migrateDatabase } from '../app/test-app.ts';
 import { newestPostgres, type TestDatabase } from '../rig/postgres.ts';
+import { figure, scaled } from '../rig/scale.ts';
 import { until } from '../rig/until.ts';
 import type { ReaderReport } from './raw-reader.ts';
 import { Readers } from './readers.ts';
 import { ServerProcess, serverEnvironment } from './server-process.ts';
-import { figure, scaled } from './soak-scale.ts';
 
 const HEALTHY = Array.from({ length: 10 }, (_, index) => `reader ${index + 1}`);
 const STALLED = 'the stalled one';

@@ -4,9 +4,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestApp, type TestApp, untilStreaming } from '../app/test-app.ts';
 import type { TestClient } from '../app/test-client.ts';
+import { figure } from '../rig/scale.ts';
 import { until } from '../rig/until.ts';
 import { type OwnCluster, startOwnCluster } from './own-cluster.ts';
-import { figure } from './soak-scale.ts';
 
 const TABLES = `
   create table posts (id int primary key, title text);

@@ -3,9 +3,9 @@
 
 import { expect, it } from 'vitest';
 import { newestPostgres } from '../rig/postgres.ts';
+import { figure, randomFrom, scaled, seed } from '../rig/scale.ts';
 import { runKillOracle } from './kill-oracle.ts';
 import type { Plant } from './plant.ts';
-import { figure, randomFrom, scaled, seed } from './soak-scale.ts';
 
 const KILLS = scaled(5, 20);
 const TIMEOUT_MS = scaled(90_000, 300_000);

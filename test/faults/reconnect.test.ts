@@ -6,8 +6,8 @@ import { Translator } from '../../server/changes/translator.ts';
 import { startTestApp, type TestApp } from '../app/test-app.ts';
 import type { TestClient } from '../app/test-client.ts';
 import { newestPostgres } from '../rig/postgres.ts';
+import { figure } from '../rig/scale.ts';
 import { until } from '../rig/until.ts';
-import { figure } from './soak-scale.ts';
 
 const POSTS = `create table posts (id int primary key, title text); select realtime.watch('posts')`;
 const QUICK = { ROWCAST_RECONNECT_INITIAL: '20ms' };

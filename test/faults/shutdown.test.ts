@@ -13,9 +13,9 @@ import { mintFor } from '../../scripts/tools/mint.ts';
 import type { SecretConfig } from '../../server/config/stored-secret.ts';
 import { TestClient } from '../app/test-client.ts';
 import { newestPostgres, type TestDatabase } from '../rig/postgres.ts';
+import { figure } from '../rig/scale.ts';
 import { until } from '../rig/until.ts';
 import { ServerProcess, serverEnvironment } from './server-process.ts';
-import { figure } from './soak-scale.ts';
 
 const POSTS = `create table posts (id int primary key, title text); select realtime.watch('posts')`;
 const SECRET = 'a secret of the tests with thirty-two bytes or more';

@@ -6,10 +6,10 @@ import { mintFor } from '../../scripts/tools/mint.ts';
 import { startTestApp, type TestApp } from '../app/test-app.ts';
 import { TestClient } from '../app/test-client.ts';
 import { newestPostgres } from '../rig/postgres.ts';
+import { figure } from '../rig/scale.ts';
 import { until } from '../rig/until.ts';
 import { startOwnCluster } from './own-cluster.ts';
 import { ServerProcess, serverEnvironment } from './server-process.ts';
-import { figure } from './soak-scale.ts';
 
 const POSTS = `create table posts (id int primary key, title text); select realtime.watch('posts')`;
 
