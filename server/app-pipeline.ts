@@ -50,7 +50,7 @@ export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
       pause: (ms) => pause(ms, parts.stopping.signal),
     }),
     counters: countersOf(metrics),
-    isDataError: (error) => classifyDatabaseError(error).kind === 'data_exception',
+    isDataError: (error) => ['data_exception', 'limit_exceeded'].includes(classifyDatabaseError(error).kind),
     maxPayloadBytes: socket.maxMessageBytes,
     maxAheadBytes: delivery.maxAheadBytes,
     drainWaitMs: delivery.drainWaitMs,

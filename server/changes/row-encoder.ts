@@ -11,6 +11,8 @@ import type { RowEntry } from '../replication/wal-entry.ts';
 import { TupleView } from './tuple-view.ts';
 
 const encoder = new TextEncoder();
+/** jsonb holds 255 MB, escapes included, and history is no place for more. */
+const MAX_IMAGE_BYTES = 32 * 1024 * 1024;
 const NULL = encoder.encode('null');
 
 type Column = {
@@ -81,6 +83,7 @@ export class RowEncoder {
   /**
    * The exact texts that the payload written last does not give back, as JSON objects from column name to
    * text or null; null where it gives back everything. `whole` keeps every column: the payload was cut.
+   * A column that does not fit into MAX_IMAGE_BYTES is left out, as if it had not been resent.
    */
   images(out: ByteWriter, whole: boolean): EncodedImages {
     if (!whole && !this.#mayLoseText) return NO_IMAGES;
@@ -149,6 +152,7 @@ export class RowEncoder {
       const { label, isKey } = this.#columns[index] as Column;
       const isAbsent = view === this.#old && !this.#isFull && !isKey;
       if (isAbsent || view.isUnchanged(index) || (!whole && !this.#isTextLost(view, index))) continue;
+      if (out.length - start + view.textBytes(index) > MAX_IMAGE_BYTES) continue;
       if (out.length > start + 1) out.byte(0x2c);
       out.copy(label, 0, label.length);
       if (view.isNull(index)) out.copy(NULL, 0, NULL.length);

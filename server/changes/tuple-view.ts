@@ -50,6 +50,11 @@ export class TupleView {
     return this.#ends[column] as number;
   }
 
+  /** Bytes of the column's text; 0 where it has none. */
+  textBytes(column: number): number {
+    return this.isNull(column) || this.isUnchanged(column) ? 0 : this.end(column) - this.start(column);
+  }
+
   #readColumn(column: number, offset: number, limit: number): number {
     if (offset >= limit) throw new RangeError(`a tuple without its column ${column}`);
     const { bytes } = this;

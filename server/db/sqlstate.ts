@@ -32,6 +32,8 @@ export type DatabaseFailureKind =
   | 'not_null_violation'
   /** 22xxx: a value that its type or function does not accept. */
   | 'data_exception'
+  /** 54xxx: nested too deep, too long, too many columns for the server. */
+  | 'limit_exceeded'
   | 'syntax_error'
   | 'read_only'
   /** 53xxx but connections: disk full, out of memory. */
@@ -85,6 +87,7 @@ const BY_CLASS: Readonly<Record<string, DatabaseFailureKind>> = {
   '28': 'login_refused',
   '40': 'serialization',
   '53': 'insufficient_resources',
+  '54': 'limit_exceeded',
   '58': 'server_broken',
   XX: 'server_broken',
 };
