@@ -159,7 +159,42 @@ describeEachPostgres('a value', (postgres) => {
     expect(JSON.parse(String(rows[3]?.payload.text))).toEqual(change?.payload);
     expect(rows.map(({ image }) => image.doc)).toEqual(['{"a":"\\u0000"}', '1e999999', '{}', '{"a":"\\u0000"}']);
   });
+
+  it('of type json that is nested too deep for history arrives, and holds up nothing', async () => {
+    const watcher = await app.client();
+    await watcher.subscribe('db:documents');
+    const deepest = await insertDeepestJson(app);
+    await app.database.query(`insert into documents values (5, '1', 'after')`);
+    const changes = await watcher.received(2);
+    expect(JSON.stringify(changes[0]?.payload.new?.doc)).toBe(nested(deepest));
+    const payloads = await until(async () => {
+      const rows = await app.database.query<{ text: string }>(
+        `select payload ->> 'text' as text from realtime.changes where relation = 'documents' order by position desc limit 2`,
+      );
+      return rows[0]?.text === null ? rows : undefined;
+    });
+    expect(payloads[1]?.text).toContain(nested(deepest));
+  });
 });
+
+/** Inserts a JSON value that is nested as deep as the stack of PostgreSQL allows. Returns its depth. */
+async function insertDeepestJson({ database }: TestApp): Promise<number> {
+  const works = (sql: string, depth: number): Promise<boolean> =>
+    database
+      .query(sql, [nested(depth)])
+      .then(() => true)
+      .catch(() => false);
+  let [fits, fails] = [100, 100_000];
+  while (fails - fits > 1) {
+    const depth = (fits + fails) >> 1;
+    if (await works('select $1::json', depth)) fits = depth;
+    else fails = depth;
+  }
+  while (!(await works(`insert into documents values (4, $1, 'deep')`, fits))) fits--;
+  return fits;
+}
+
+const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
 /** The rows whose text in `column` is not what payload and image give back. */
 function differingInHistory({ database }: TestApp, table: string, column: string, type: string): Promise<object[]> {
