@@ -133,8 +133,11 @@ describeEachPostgres('a subscription', (postgres) => {
     await inserted(`begin; ${now(close)}; insert into ${name} values (4, 'closed'); commit`, 4);
     await run(now(open));
     await inserted(`insert into ${name} values (5, 'open')`, 5);
-    expect((await client.received(3)).map(({ payload }) => payload.new?.id)).toEqual([1, 3, 5]);
-    expect((await admin.received(5)).map(({ payload }) => payload.new?.id)).toEqual([1, 2, 3, 4, 5]);
+    await inserted(`begin; insert into ${name} values (6, 'closed'); ${now(close)}; commit`, 6);
+    await run(now(open));
+    await inserted(`insert into ${name} values (7, 'open')`, 7);
+    expect((await client.received(4)).map(({ payload }) => payload.new?.id)).toEqual([1, 3, 5, 7]);
+    expect((await admin.received(7)).map(({ payload }) => payload.new?.id)).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
   describe('to a table that was just watched', () => {
