@@ -1,6 +1,7 @@
 // Owns the question which roles see all rows and columns of a table: plain SELECT and no row security.
-// Asked once per table version (a new Relation object follows any GRANT or policy change) and asked again
-// after a short time, because role memberships change without one. Row policies build on this.
+// An answer holds for one table version (a new Relation object follows any GRANT or policy change), for the
+// transactions that its snapshot contains: a right that a transaction revokes behind its own rows brings no
+// Relation before them. And for a short time, because role memberships change without either.
 
 import { fullXid } from '../lib/full-xid.ts';
 import type { TableGrants, TableGrantsStore } from './table-grants-store.ts';
@@ -18,7 +19,7 @@ export type TableAccessOptions = {
   readonly pause: (ms: number) => Promise<void>;
 };
 
-type Known = { readonly roles: ReadonlySet<string>; readonly readAt: number };
+type Known = { readonly roles: ReadonlySet<string>; readonly grants: TableGrants; readonly readAt: number };
 
 const VISIBLE_RETRY_MS = 2;
 
@@ -37,11 +38,15 @@ export class TableAccess {
   async rolesThatSeeAll(table: TableVersion, xid: number): Promise<ReadonlySet<string>> {
     const known = this.#known.get(table);
     const now = this.#options.now();
-    if (known !== undefined && now - known.readAt < this.#options.maxAgeMs) return known.roles;
+    if (known !== undefined && this.#holds(known, xid, now)) return known.roles;
     const grants = await this.#readVisible(table.oid, xid);
     const roles = new Set(grants.roles);
-    this.#known.set(table, { roles, readAt: now });
+    this.#known.set(table, { roles, grants, readAt: now });
     return roles;
+  }
+
+  #holds({ grants, readAt }: Known, xid: number, now: number): boolean {
+    return now - readAt < this.#options.maxAgeMs && isVisible(grants, xid);
   }
 
   // A commit is streamed before it is visible (traps of Postgres, rule 2): an answer read too early could

@@ -30,7 +30,7 @@ function grants(roles: readonly string[], xmax: bigint, inProgress: readonly big
 }
 
 describe('the roles that see a table', () => {
-  it('are asked once for a table version, and again when the answer is old', async () => {
+  it('are asked once for all that a snapshot contains, and again when the answer is old', async () => {
     const { access, reads, advance } = accessTo([grants(['anon'], 100n), grants([], 200n)]);
     expect(await access.rolesThatSeeAll(table, 7)).toEqual(new Set(['anon']));
     advance(999);
@@ -38,6 +38,14 @@ describe('the roles that see a table', () => {
     expect(reads()).toBe(1);
     advance(1);
     expect(await access.rolesThatSeeAll(table, 9)).toEqual(new Set());
+  });
+
+  it('are asked anew for a transaction that the snapshot did not contain', async () => {
+    const { access, reads } = accessTo([grants(['anon'], 100n, [50n]), grants([], 200n)]);
+    expect(await access.rolesThatSeeAll(table, 7)).toEqual(new Set(['anon']));
+    expect(await access.rolesThatSeeAll(table, 50)).toEqual(new Set());
+    expect(await access.rolesThatSeeAll(table, 150)).toEqual(new Set());
+    expect(reads()).toBe(2);
   });
 
   it('are asked anew for another version of the same table', async () => {
