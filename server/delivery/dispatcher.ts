@@ -34,6 +34,9 @@ export type DispatcherOptions = {
 
 /** How often a wait for sockets looks again. */
 const DRAIN_LOOK_MS = 2;
+/** The longest wait of a run while the sockets together take 32 MB a second. */
+const BUSY_WAIT_MS = 1_000;
+const BUSY_BYTES_PER_MS = 32 * 1024;
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -120,10 +123,19 @@ export class Dispatcher {
   }
 
   async #waitForSockets(signal: AbortSignal): Promise<void> {
-    const until = performance.now() + this.#options.drainWaitMs;
-    while (this.#options.hub.checkBehind() && performance.now() < until && !signal.aborted) {
+    const startedAt = performance.now();
+    const behindBytes = this.#options.hub.checkBehind();
+    for (let left = behindBytes; left > 0 && !signal.aborted; left = this.#options.hub.checkBehind()) {
+      if (!this.#isWorthWaiting(performance.now() - startedAt, behindBytes - left)) return;
       await pause(DRAIN_LOOK_MS, signal);
     }
+  }
+
+  // Beyond its bound the wait goes on only while the sockets take so much together that the machine is what is
+  // slow, and no reader: a slow one cannot hold the WAL.
+  #isWorthWaiting(waitedMs: number, drainedBytes: number): boolean {
+    if (waitedMs < this.#options.drainWaitMs) return true;
+    return waitedMs < BUSY_WAIT_MS && drainedBytes > waitedMs * BUSY_BYTES_PER_MS;
   }
 
   // Neighbours of one table version, whatever transactions they are of.

@@ -129,17 +129,18 @@ export class Hub {
   }
 
   /**
-   * Cuts the readers that are too slow. Returns whether some reader is behind but draining: worth a short wait.
+   * Cuts the readers that are too slow. Returns the bytes that wait for readers which are behind but draining:
+   * worth a short wait; 0 if there are none.
    */
-  checkBehind(): boolean {
+  checkBehind(): number {
     const now = this.#options.now();
-    let isDraining = false;
+    let drainingBytes = 0;
     for (const connection of this.#behind) {
       if (connection.outbox.queuedBytes <= this.#options.maxQueuedBytes) this.#caughtUp(connection);
       else if (this.#isTooSlow(connection, now)) this.#cut(connection);
-      else if (this.#drains(connection, now)) isDraining = true;
+      else if (this.#drains(connection, now)) drainingBytes += connection.outbox.queuedBytes;
     }
-    return isDraining;
+    return drainingBytes;
   }
 
   #push(connection: Connection, bytes: Uint8Array): void {

@@ -189,15 +189,15 @@ describe('a reader', () => {
     deliver(large);
     hub.flush();
     nowMs += 60_000;
-    expect(hub.checkBehind()).toBe(false);
+    expect(hub.checkBehind()).toBe(0);
     expect(peer.wasCut).toBe(false);
   });
 
   it('above its bound is waited for while it drains, and cut after two seconds', () => {
     const peer = behind();
-    expect(hub.checkBehind()).toBe(true);
+    expect(hub.checkBehind()).toBeGreaterThan(0);
     nowMs += 501;
-    expect(hub.checkBehind()).toBe(false);
+    expect(hub.checkBehind()).toBe(0);
     nowMs += 1_498;
     hub.checkBehind();
     expect(peer.wasCut).toBe(false);
@@ -247,7 +247,7 @@ describe('a reader', () => {
     for (let i = 0; i < 8; i++) deliver(large);
     hub.flush();
     nowMs += 400;
-    expect(hub.checkBehind()).toBe(true);
+    expect(hub.checkBehind()).toBeGreaterThan(0);
     expect(peer.wasCut).toBe(false);
   });
 
