@@ -51,11 +51,7 @@ export class RowEncoder {
    * `"commit_timestamp":"…","eventType":"…",`. Leaves the row in the views, for `images`.
    */
   writePayload(out: ByteWriter, row: RowEntry, middle: string): void {
-    this.#new.read(row.newTuple);
-    this.#old.read(row.oldTuple);
-    out.copy(this.#head, 0, this.#head.length);
-    out.ascii(middle);
-    out.ascii('"new":');
+    this.#begin(out, row, middle);
     if (row.operation === 'DELETE') out.copy(NULL, 0, NULL.length);
     else this.#writeNew(out);
     out.ascii(',"old":');
@@ -67,11 +63,7 @@ export class RowEncoder {
 
   /** Appends the payload of a row too large for a message: its key alone, and that it was cut. */
   writeTruncated(out: ByteWriter, row: RowEntry, middle: string): void {
-    this.#new.read(row.newTuple);
-    this.#old.read(row.oldTuple);
-    out.copy(this.#head, 0, this.#head.length);
-    out.ascii(middle);
-    out.ascii('"new":');
+    this.#begin(out, row, middle);
     if (row.operation === 'DELETE') out.copy(NULL, 0, NULL.length);
     else this.#writeKey(out, this.#new);
     out.ascii(',"old":');
@@ -88,6 +80,15 @@ export class RowEncoder {
   images(out: ByteWriter, whole: boolean): EncodedImages {
     if (!whole && !this.#mayLoseText) return NO_IMAGES;
     return { oldImage: this.#image(out, this.#old, whole), newImage: this.#image(out, this.#new, whole) };
+  }
+
+  /** Points the views at `row` and writes what stands in front of its new image. */
+  #begin(out: ByteWriter, row: RowEntry, middle: string): void {
+    this.#new.read(row.newTuple);
+    this.#old.read(row.oldTuple);
+    out.copy(this.#head, 0, this.#head.length);
+    out.ascii(middle);
+    out.ascii('"new":');
   }
 
   #writeNew(out: ByteWriter): void {
