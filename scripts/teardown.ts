@@ -8,7 +8,7 @@ import { runTool, ToolError } from './tools/tool-arguments.ts';
 import { openToolDatabase } from './tools/tool-database.ts';
 
 const command = new Command('npm run teardown --')
-  .description('Removes the slot, the publications and the schema realtime, with all history.')
+  .description('Removes the slot, the publications, the schema realtime with all history, and the policy login.')
   .option('-y, --yes', 'do not ask');
 
 await runTool(command, async ({ config }) => {
@@ -28,9 +28,11 @@ await runTool(command, async ({ config }) => {
     `To be removed from ${name} on ${host}:${port}, for good:\n${lines.map((line) => `  ${line}`).join('\n')}`,
   );
   if (!(await confirmed(command.opts<{ yes?: boolean }>().yes === true))) throw new ToolError('nothing was removed');
-  await remove(database.client, plan);
+  const left = await remove(database.client, plan);
+  for (const statement of left)
+    console.error(`not removed for lack of rights; run as a superuser, in this database: ${statement}`);
   console.log(
-    'Removed. Left: roles, the functions of schema auth, replica identities, and publications of other owners.',
+    'Removed. Left: the roles of tokens, the functions of schema auth, replica identities, and publications of other owners.',
   );
   return 0;
 });

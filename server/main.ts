@@ -1,6 +1,7 @@
 // The process: settings, database, migrations, server, signals, and the words when one of them fails.
 // Logs go to standard error as JSON, what a person should read to standard output.
 
+import type { Pool } from 'pg';
 import { pino } from 'pino';
 import { banner } from '../scripts/banner.ts';
 import { createDemoTable } from '../scripts/demo-table.ts';
@@ -8,9 +9,11 @@ import { EmbeddedError } from '../scripts/embedded/embedded-error.ts';
 import { embeddedKeeper } from '../scripts/embedded/keeper.ts';
 import { type EmbeddedDatabase, startEmbedded } from '../scripts/embedded/start-embedded.ts';
 import { type App, startApp } from './app.ts';
+import type { AppOptions } from './app-parts.ts';
 import { describeProblems, loadConfig } from './config/config.ts';
 import { type SecretConfig, withStoredSecret } from './config/stored-secret.ts';
 import { migrate } from './db/migrate.ts';
+import { settlePolicyLogin } from './db/policy-login.ts';
 import { openPool } from './db/pools.ts';
 import { classifyDatabaseError, isTransient } from './db/sqlstate.ts';
 import { Backoff, pause } from './lib/backoff.ts';
@@ -62,9 +65,9 @@ async function serve(
   const kept = embedded && supervise(embeddedKeeper(embedded, log), keeper.signal, { log });
   try {
     const databaseUrl = embedded?.url ?? (config.database.url as string);
-    await prepareDatabase(config, databaseUrl, embedded !== undefined, log, stopping);
-    if (stopping.aborted) return;
-    const app = await listen(config, databaseUrl, log);
+    const policyUrl = await prepareDatabase(config, databaseUrl, embedded !== undefined, log, stopping);
+    if (stopping.aborted || policyUrl === undefined) return;
+    const app = await listen({ config, databaseUrl, policyUrl, log });
     const { host, port } = app;
     const isTerminal = process.stdout.isTTY === true;
     const welcome = banner({ config, host, port, secretPath, isEmbedded: embedded !== undefined, isTerminal });
@@ -81,14 +84,15 @@ async function openEmbedded(config: SecretConfig): Promise<EmbeddedDatabase | un
   return startEmbedded({ dataDir: config.storage.dataDir, holder: 'server' });
 }
 
-// A database that is still starting (compose, a restart) is waited for; one that refuses is not.
+// A database that is still starting (compose, a restart) is waited for; one that refuses is not. Returns how
+// to log in for policies; undefined if it was told to stop.
 async function prepareDatabase(
   config: SecretConfig,
   databaseUrl: string,
   isEmbedded: boolean,
   log: Logger,
   stopping: AbortSignal,
-): Promise<void> {
+): Promise<string | undefined> {
   const backoff = new Backoff({ initialMs: 200, maxMs: 3_000 });
   const deadline = performance.now() + DATABASE_WAIT_MS;
   while (!stopping.aborted) {
@@ -104,6 +108,7 @@ async function prepareDatabase(
       await pause(backoff.next(), stopping);
     }
   }
+  return undefined;
 }
 
 async function migrateDatabase(
@@ -111,7 +116,7 @@ async function migrateDatabase(
   databaseUrl: string,
   isEmbedded: boolean,
   log: Logger,
-): Promise<void> {
+): Promise<string> {
   const database = openPool({
     connectionString: databaseUrl,
     applicationName: 'rowcast start',
@@ -127,16 +132,26 @@ async function migrateDatabase(
     if (!result.ok) throw new StartError(result.message);
     const isFresh = result.applied.some((name) => name.startsWith('000001_'));
     if (isEmbedded && isFresh) await createDemoTable(database.pool);
+    return await settlePolicies(config, databaseUrl, database.pool, log);
   } finally {
     await database.close();
   }
 }
 
-async function listen(config: SecretConfig, databaseUrl: string, log: Logger): Promise<App> {
+async function settlePolicies(config: SecretConfig, databaseUrl: string, pool: Pool, log: Logger): Promise<string> {
+  const { policyUrl, connectTimeoutMs } = config.database;
+  const { roles } = config.auth;
+  const settled = await settlePolicyLogin({ pool, databaseUrl, policyUrl, roles, connectTimeoutMs, log });
+  if (!settled.ok) throw new StartError(settled.message);
+  log.info({ login: settled.login }, 'policies have their login');
+  return settled.url;
+}
+
+async function listen(options: AppOptions): Promise<App> {
   try {
-    return await startApp({ config, databaseUrl, log });
+    return await startApp(options);
   } catch (error) {
-    const { host, port } = config.http;
+    const { host, port } = options.config.http;
     switch ((error as NodeJS.ErrnoException).code) {
       case 'EADDRINUSE':
         throw new StartError(

@@ -11,7 +11,6 @@ export function dbaScript(config: Config, names: ScriptNames): string {
   const login = quoteName(names.login);
   const policyLogin = quoteName(names.policyLogin);
   const database = quoteName(names.database);
-  const roles = config.auth.roles.map(quoteName);
   return [
     `-- Rowcast: rights for the login ${names.login} in the database ${names.database}. Run as a superuser, in that database.`,
     '-- Before: wal_level = logical (restart), and a free replication slot.',
@@ -23,11 +22,13 @@ export function dbaScript(config: Config, names: ScriptNames): string {
     '',
     '-- The roles that tokens name.',
     ...config.auth.roles.flatMap((role) => createRole(role, 'nologin noinherit')),
-    `grant ${roles.join(', ')} to ${login};`,
+    '-- To the server itself only for as long as it has no policy login: then policies run on it.',
+    ...config.auth.roles.flatMap((role) => grantBoundRole(role, names.login)),
     '',
     '-- Policies run on this login: bound by row security, owner of nothing.',
     ...createRole(names.policyLogin, 'login noinherit'),
-    `grant ${roles.join(', ')} to ${policyLogin};`,
+    `alter role ${policyLogin} login noinherit nosuperuser nobypassrls nocreatedb nocreaterole noreplication;`,
+    ...config.auth.roles.flatMap((role) => grantBoundRole(role, names.policyLogin)),
     `grant connect on database ${database} to ${login}, ${policyLogin};`,
     '-- Set passwords (\\password in psql), then DATABASE_URL and ROWCAST_POLICY_DATABASE_URL.',
     '',
@@ -39,11 +40,23 @@ export function dbaScript(config: Config, names: ScriptNames): string {
   ].join('\n');
 }
 
-function createRole(name: string, attributes: string): string[] {
-  const literal = `'${name.replaceAll("'", "''")}'`;
+// A role that row security does not bind is decided from the catalogue, never taken.
+function grantBoundRole(role: string, login: string): string[] {
   return [
     'do $$ begin',
-    `  if not exists (select from pg_roles where rolname = ${literal}) then create role ${quoteName(name)} ${attributes}; end if;`,
+    `  if not (select rolsuper or rolbypassrls from pg_roles where rolname = ${literal(role)}) then grant ${quoteName(role)} to ${quoteName(login)}; end if;`,
+    'end $$;',
+  ];
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function createRole(name: string, attributes: string): string[] {
+  return [
+    'do $$ begin',
+    `  if not exists (select from pg_roles where rolname = ${literal(name)}) then create role ${quoteName(name)} ${attributes}; end if;`,
     'end $$;',
   ];
 }

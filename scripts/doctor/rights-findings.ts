@@ -1,5 +1,5 @@
-// Owns the findings about what the main login may do: replicate, create, and take the roles that tokens
-// name. Each missing right comes with the statement that gives it.
+// Owns the findings about what the main login may do: replicate and create, also the roles that tokens name.
+// Each missing right comes with the statement that gives it. The login of policies: policy-login-findings.ts.
 
 import type { Client } from 'pg';
 import type { Config } from '../../server/config/config.ts';
@@ -15,20 +15,19 @@ type LoginFacts = {
   schema_owner: string | null;
   owns_schema: boolean;
 };
-type RoleFacts = { name: string; exists: boolean; member: boolean; bypassrls: boolean };
+type RoleFacts = { name: string; exists: boolean; bypassrls: boolean };
 
 /** What the login of DATABASE_URL lacks. */
 export async function rightsFindings(client: Client, config: Config): Promise<Finding[]> {
   const facts = await readLogin(client);
   const login = quoteName(facts.login);
-  const findings: Finding[] = [
+  return [
     { level: 'ok', topic: 'login', message: `${facts.login}${facts.superuser ? ' (superuser)' : ''}` },
     ...judgeReplication(facts, login),
     ...judgeCreate(facts, login),
     ...judgeSchema(facts, login),
     ...(await judgeRoles(client, config, facts, login)),
   ];
-  return [...findings, ...judgePolicyLogin(facts, config)];
 }
 
 async function readLogin(client: Client): Promise<LoginFacts> {
@@ -91,15 +90,14 @@ function judgeSchema({ schema_owner, owns_schema }: LoginFacts, login: string): 
 
 async function judgeRoles(client: Client, config: Config, facts: LoginFacts, login: string): Promise<Finding[]> {
   const { rows } = await client.query<RoleFacts>(
-    `select w.name, r.oid is not null as "exists", coalesce(r.rolbypassrls or r.rolsuper, false) as bypassrls,
-       coalesce(pg_has_role(current_user, r.oid, 'MEMBER'), false) as member
+    `select w.name, r.oid is not null as "exists", coalesce(r.rolbypassrls or r.rolsuper, false) as bypassrls
      from unnest($1::text[]) with ordinality w (name, place) left join pg_roles r on r.rolname = w.name order by w.place`,
     [config.auth.roles],
   );
   return rows.flatMap((role) => judgeRole(role, facts, login));
 }
 
-function judgeRole({ name, exists, member, bypassrls }: RoleFacts, facts: LoginFacts, login: string): Finding[] {
+function judgeRole({ name, exists, bypassrls }: RoleFacts, facts: LoginFacts, login: string): Finding[] {
   const topic = `role ${name}`;
   const grant = `grant ${quoteName(name)} to ${login};`;
   const findings: Finding[] = [];
@@ -107,27 +105,10 @@ function judgeRole({ name, exists, member, bypassrls }: RoleFacts, facts: LoginF
     const sql = [`create role ${quoteName(name)} nologin noinherit;`, grant];
     const remedy = 'run as a login with CREATEROLE, or take it off ROWCAST_ROLES';
     findings.push({ level: 'problem', topic, message: 'does not exist, and the login may not create it', remedy, sql });
-  } else if (exists && !member && !facts.superuser) {
-    const message = 'the login is no member, so policies cannot be judged as this role';
-    findings.push({ level: 'warning', topic, message, remedy: 'run as a superuser or its admin', sql: [grant] });
   }
   if (bypassrls) {
     const message = 'has BYPASSRLS: every token of this role sees all rows that it may SELECT';
     findings.push({ level: 'warning', topic, message, remedy: 'move it to ROWCAST_ADMIN_ROLES if that is meant' });
   }
   return findings;
-}
-
-/** Policies must not run on a login that row security does not bind. */
-function judgePolicyLogin({ superuser, may_create_role }: LoginFacts, config: Config): Finding[] {
-  const topic = 'policy login';
-  if (config.database.policyUrl !== undefined)
-    return [{ level: 'ok', topic, message: 'ROWCAST_POLICY_DATABASE_URL is set' }];
-  if (may_create_role) return [{ level: 'ok', topic, message: 'is made by the server at its start' }];
-  if (!superuser) {
-    const message = 'policies run on the main login; it must own no watched table';
-    const remedy = 'give them a login of their own: ROWCAST_POLICY_DATABASE_URL (see npm run doctor -- --script)';
-    return [{ level: 'note', topic, message, remedy }];
-  }
-  return [];
 }

@@ -1,8 +1,11 @@
-// Owns what leaving Rowcast means for one database: the slot, the publications and the schema, found by
-// looking, so that a second run removes what a first one could not.
+// Owns what leaving Rowcast means for one database: the slot, the publications, the schema and the login that
+// was made for policies, found by looking, so that a second run removes what a first one could not. A login
+// that was given stays; it loses its rights with the schema.
 
 import type { Client } from 'pg';
 import type { Config } from '../../server/config/config.ts';
+import { policyLoginName } from '../../server/db/policy-login-maker.ts';
+import { classifyDatabaseError } from '../../server/db/sqlstate.ts';
 
 export type RemovalPlan = {
   /** Slots of this database that are ours; the pid of a reader, if one is connected. */
@@ -11,7 +14,11 @@ export type RemovalPlan = {
   readonly schema: 'none' | 'ours' | 'foreign';
   /** Objects outside the schema that use it and go with it: policies, views. */
   readonly dependents: readonly string[];
+  /** The login that Rowcast made for policies, if it is there. */
+  readonly policyLogin: string | null;
 };
+
+const DEPENDENTS_EXIST = '2BP01';
 
 /** Looks, and changes nothing. */
 export async function planRemoval(client: Client, config: Config): Promise<RemovalPlan> {
@@ -21,20 +28,25 @@ export async function planRemoval(client: Client, config: Config): Promise<Remov
     publications: await readPublications(client, config.replication.publication),
     schema,
     dependents: schema === 'ours' ? await readDependents(client) : [],
+    policyLogin: await readPolicyLogin(client),
   };
 }
 
 /** What is to be removed, one line each; empty if nothing is left. */
-export function describePlan({ slots, publications, schema, dependents }: RemovalPlan): string[] {
+export function describePlan({ slots, publications, schema, dependents, policyLogin }: RemovalPlan): string[] {
   const lines = slots.map(({ name }) => `replication slot ${name}`);
   lines.push(...publications.map((name) => `publication ${name}`));
   if (schema === 'ours') lines.push('schema realtime, with all channels, messages and history');
   lines.push(...dependents.map((object) => `${object} (uses the schema)`));
+  if (policyLogin !== null) lines.push(`login ${policyLogin}, with its rights in this database`);
   return lines;
 }
 
-/** Removes the slots, then the rest in one transaction. A slot that is being read is released by its reader first. */
-export async function remove(client: Client, plan: RemovalPlan): Promise<void> {
+/**
+ * Removes the slots, then the rest in one transaction. A slot that is being read is released by its reader
+ * first. Returns the statements for what this login may not remove.
+ */
+export async function remove(client: Client, plan: RemovalPlan): Promise<readonly string[]> {
   for (const { name } of plan.slots) await client.query('select pg_drop_replication_slot($1)', [name]);
   await client.query('begin');
   try {
@@ -42,11 +54,50 @@ export async function remove(client: Client, plan: RemovalPlan): Promise<void> {
       await client.query(`drop publication if exists ${client.escapeIdentifier(name)}`);
     }
     if (plan.schema === 'ours') await client.query('drop schema realtime cascade');
+    const left = plan.policyLogin === null ? [] : await removeLogin(client, plan.policyLogin);
     await client.query('commit');
+    return left;
   } catch (error) {
     await client.query('rollback');
     throw error;
   }
+}
+
+/**
+ * Drops the login with what it was given in this database. A login without superuser has to be a member of it
+ * for the latter; where that is refused, and a right is left that others gave, it cannot be dropped.
+ */
+async function removeLogin(client: Client, login: string): Promise<string[]> {
+  const name = client.escapeIdentifier(login);
+  await allowed(
+    client,
+    `do $$ begin
+      if not (select rolsuper from pg_roles where rolname = current_user) then
+        grant ${name} to current_user;
+      end if;
+    end $$; drop owned by ${name}`,
+  );
+  return (await allowed(client, `drop role ${name}`)) ? [] : [`drop owned by ${name}; drop role ${name};`];
+}
+
+/** Runs `sql`; false, with nothing done, where this login may not. */
+async function allowed(client: Client, sql: string): Promise<boolean> {
+  await client.query('savepoint allowed');
+  try {
+    await client.query(sql);
+    return true;
+  } catch (error) {
+    const { kind, sqlstate } = classifyDatabaseError(error);
+    if (kind !== 'permission_denied' && sqlstate !== DEPENDENTS_EXIST) throw error;
+    await client.query('rollback to savepoint allowed');
+    return false;
+  }
+}
+
+async function readPolicyLogin(client: Client): Promise<string | null> {
+  const name = await policyLoginName(client);
+  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [name]);
+  return rowCount === 1 ? name : null;
 }
 
 async function readSchema(client: Client): Promise<RemovalPlan['schema']> {

@@ -9,6 +9,8 @@ import { ToolError } from './tool-arguments.ts';
 export interface ToolDatabase extends AsyncDisposable {
   readonly client: Client;
   readonly origin: 'embedded' | 'given';
+  /** How it was connected to. Secret. */
+  readonly url: string;
   /** Another connection to the same database. */
   connect(settings?: ClientConfig): Promise<Client>;
 }
@@ -31,7 +33,7 @@ export async function openToolDatabase(config: Config, settings: ClientConfig = 
   try {
     const client = await open(settings);
     const origin = embedded ? 'embedded' : 'given';
-    return { client, origin, connect: (more = {}) => open(more), [Symbol.asyncDispose]: close };
+    return { client, origin, url, connect: (more = {}) => open(more), [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;

@@ -3,6 +3,7 @@
 // lower case with hyphens: ROWCAST_DATA_DIR is --data-dir, PORT is --port.
 
 import { bytes, choice, duration, flag, integer, list, networks, text, url } from './kinds.ts';
+import { POLICY_SETTINGS } from './policy-settings.ts';
 import { optional, type Setting, secret, setting, waitTime } from './setting.ts';
 import { SOCKET_SETTINGS } from './socket-settings.ts';
 import { DELIVERY_SETTINGS, REPLICATION_SETTINGS } from './stream-settings.ts';
@@ -154,6 +155,7 @@ export const SETTINGS = {
   socket: SOCKET_SETTINGS,
   replication: REPLICATION_SETTINGS,
   delivery: DELIVERY_SETTINGS,
+  policies: POLICY_SETTINGS,
   webhooks: {
     allow: setting('ROWCAST_WEBHOOK_ALLOW', networks, '', 'Private networks that webhooks may reach.'),
     httpsOnly: setting('ROWCAST_WEBHOOK_HTTPS_ONLY', flag, 'false', 'Whether webhook URLs must be https.'),

@@ -84,6 +84,7 @@ export type SettingsTable = {
   publication_prefix: string;
   retention_days: number | null;
   updated_at: Generated<TimestampText>;
+  policy_password: string | null;
 };
 
 export type CheckpointTable = {

@@ -110,7 +110,13 @@ async function dropDatabase(admin: Client, name: string): Promise<void> {
     },
     { what: `the slots of ${name} to be dropped` },
   );
+  const { rows } = await admin.query<{ login: string }>(
+    `select 'rowcast_policies_' || oid as login from pg_database where datname = $1`,
+    [name],
+  );
   await admin.query(`drop database "${name}" with (force)`);
+  // Roles belong to the server: the login that Rowcast made for this database would stay.
+  if (rows[0]) await admin.query(`drop role if exists ${rows[0].login}`);
 }
 
 /** Connections take a moment to leave pg_stat_activity; what stays longer was not closed. */

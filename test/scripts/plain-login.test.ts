@@ -23,6 +23,7 @@ describeEachPostgres('a login without superuser', (postgres) => {
     const policies = `policies_${database.name}`;
     const env = {
       DATABASE_URL: database.urlAs(login, 'p'),
+      ROWCAST_POLICY_DATABASE_URL: database.urlAs(policies, 'p'),
       ROWCAST_SLOT: database.slot,
       ROWCAST_DATA_DIR: folder,
       PORT: '0',
@@ -30,7 +31,7 @@ describeEachPostgres('a login without superuser', (postgres) => {
     await database.query(`create role ${login} login password 'p'`);
     try {
       const script = await runScript('scripts/doctor.ts', { args: ['--script', '--policy-login', policies], env });
-      await database.query(script.stdout);
+      await database.query(`${script.stdout}; alter role ${policies} password 'p'`);
       await database.query(`create table public.orders (id int primary key, total numeric);
         alter table public.orders owner to ${login}`);
 
