@@ -9,7 +9,7 @@ import { textFrame } from './websocket-frame.ts';
 export type Warning = { readonly code: string; readonly message: string };
 
 export type EndReason = 'channel_deleted' | 'channel_disabled' | 'not_allowed' | 'table_unwatched';
-export type GapReason = 'epoch_changed' | 'partition_changed' | 'retention' | 'wal_fuse';
+export type GapReason = 'epoch_changed' | 'partition_changed' | 'retention' | 'wal_fuse' | 'not_judged';
 export type StreamStatus = 'streaming' | 'stalled' | 'slot_lost' | 'standby';
 
 type Replies = { readonly ref?: Ref | undefined };
@@ -41,6 +41,7 @@ export type ServerFrame =
   | {
       readonly type: 'gap';
       readonly channel?: string | undefined;
+      readonly subscriptionId?: string | undefined;
       readonly reason: GapReason;
       readonly from: Position | null;
       readonly to: Position;
