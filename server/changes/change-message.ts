@@ -5,7 +5,8 @@ import type { Position } from '../lib/position.ts';
 import type { CanonicalChannel } from '../protocol/channel-name.ts';
 import type { RowEvent } from '../protocol/client-frame.ts';
 import type { Relation } from '../replication/relation.ts';
-import type { CommitEntry, Transaction } from '../replication/wal-entry.ts';
+import type { CommitEntry, RowEntry, Transaction } from '../replication/wal-entry.ts';
+import type { RowEncoder } from './row-encoder.ts';
 
 export type ChangeMessage = {
   readonly kind: 'change';
@@ -22,7 +23,12 @@ export type ChangeMessage = {
   /** Texts that the payload does not give back exactly; see `RowEncoder.images`. */
   readonly oldImage: Uint8Array | null;
   readonly newImage: Uint8Array | null;
+  /** The row as it came, for whoever judges it or sends part of it; null for TRUNCATE. Holds on to received bytes. */
+  readonly row: { readonly entry: RowEntry; readonly encoder: RowEncoder } | null;
 };
+
+/** What history keeps of a change: not the bytes it came in. */
+export type KeptChange = Omit<ChangeMessage, 'row'>;
 
 /** What a batch of the WAL became: its changes in order, and the last transaction that ended in it. */
 export type TranslatedBatch = {

@@ -112,6 +112,7 @@ export class Translator {
       index: row.index,
       payload,
       ...images,
+      row: { entry: row, encoder },
     });
   }
 
@@ -122,13 +123,14 @@ export class Translator {
       out.text(`{"schema":${JSON.stringify(relation.schema)},"table":${JSON.stringify(relation.name)},`);
       out.ascii(`${middleOf(context, 'TRUNCATE')}"new":null,"old":null}`);
       const part = { channel: channelOf(relation), relation, event: 'TRUNCATE' as const, index: entry.index + offset };
-      messages.push(this.#message(context, { ...part, payload: out.view(start), oldImage: null, newImage: null }));
+      const nothing = { oldImage: null, newImage: null, row: null };
+      messages.push(this.#message(context, { ...part, payload: out.view(start), ...nothing }));
     }
   }
 
   #message(
     context: TransactionContext,
-    part: Pick<ChangeMessage, 'channel' | 'relation' | 'event' | 'payload' | 'oldImage' | 'newImage'> & {
+    part: Pick<ChangeMessage, 'channel' | 'relation' | 'event' | 'payload' | 'oldImage' | 'newImage' | 'row'> & {
       index: number;
     },
   ): ChangeMessage {
@@ -144,6 +146,7 @@ export class Translator {
       payload: part.payload,
       oldImage: part.oldImage,
       newImage: part.newImage,
+      row: part.row,
     };
   }
 
@@ -164,7 +167,7 @@ export class Translator {
 }
 
 /** The part of payloads that all rows of a transaction and event share. */
-function middleOf({ timestamp }: TransactionContext, event: RowEvent): string {
+export function middleOf({ timestamp }: { readonly timestamp: string }, event: RowEvent): string {
   return `"commit_timestamp":"${timestamp}","eventType":"${event}",`;
 }
 
