@@ -3,6 +3,12 @@
 
 import type { Identity } from '../auth/identity.ts';
 
+/** What a subscription wants of a table's rows. What is in it is known to whoever made it and to delivery. */
+export interface RowFilter {
+  /** Equal for filters that always give the same rows and columns. */
+  readonly key: string;
+}
+
 export type GroupSpec = {
   /** Which codec writes the bytes: `rowcast`, later others. */
   readonly dialect: string;
@@ -10,6 +16,8 @@ export type GroupSpec = {
   readonly channelName: string;
   /** Event names wanted; null for all. */
   readonly events: ReadonlySet<string> | null;
+  /** Null for all rows and columns that the identity may see. */
+  readonly filter: RowFilter | null;
   /** The identity that is judged; equal `classKey`s are judged once. */
   readonly identity: Identity;
   /** Present where frames must say which of several subscriptions on the channel they belong to. */
@@ -17,7 +25,7 @@ export type GroupSpec = {
 };
 
 /** Equal exactly for specs whose members always get the same bytes. */
-export function groupKey(spec: GroupSpec): string {
-  const events = spec.events === null ? '*' : [...spec.events].sort();
-  return JSON.stringify([spec.dialect, spec.channelName, events, spec.identity.classKey, spec.subscriptionId ?? null]);
+export function groupKey({ dialect, channelName, events, filter, identity, subscriptionId }: GroupSpec): string {
+  const wanted = events === null ? '*' : [...events].sort();
+  return JSON.stringify([dialect, channelName, wanted, filter?.key ?? null, identity.classKey, subscriptionId ?? null]);
 }

@@ -8,7 +8,7 @@ import type { Group, Subscription } from '../../server/hub/subscription.ts';
 const BOUND = 1000;
 const alice = makeIdentity({ role: 'authenticated', isAdmin: false, claims: { sub: 'alice' } });
 const bob = makeIdentity({ role: 'authenticated', isAdmin: false, claims: { sub: 'bob' } });
-const spec: GroupSpec = { dialect: 'rowcast', channelName: 'db:posts', events: null, identity: alice };
+const spec: GroupSpec = { dialect: 'rowcast', channelName: 'db:posts', events: null, filter: null, identity: alice };
 
 /** A connection whose socket stays full after `takes` writes until `drain`. */
 type Peer = Connection & { readonly written: string[]; drain(takes?: number): void; wasCut: boolean };
