@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { migrate } from '../server/db/migrate.ts';
+import { settlePolicyLogin } from '../server/db/policy-login.ts';
 import { openPool } from '../server/db/pools.ts';
 import { SILENT } from './silent.ts';
 
@@ -38,8 +39,8 @@ export async function createBenchDatabase(serverUrl: string): Promise<BenchDatab
   };
 }
 
-/** Makes the database one that Rowcast can serve. */
-export async function migrateBenchDatabase(database: BenchDatabase): Promise<void> {
+/** Makes the database one that Rowcast can serve; returns how to log in for policies. */
+export async function migrateBenchDatabase(database: BenchDatabase): Promise<string> {
   const opened = openPool({
     connectionString: database.url,
     applicationName: 'bench',
@@ -47,15 +48,20 @@ export async function migrateBenchDatabase(database: BenchDatabase): Promise<voi
     statementTimeoutMs: 0,
     log: SILENT,
   });
-  const result = await migrate({
-    pool: opened.pool,
-    publicationPrefix: PUBLICATION,
-    appRoles: ['anon', 'authenticated'],
-    adminRoles: ['service_role'],
-    log: SILENT,
-  });
-  await opened.close();
-  if (!result.ok) throw new Error(result.message);
+  const { pool } = opened;
+  const log = SILENT;
+  const roles = ['anon', 'authenticated'];
+  try {
+    const adminRoles = ['service_role'];
+    const result = await migrate({ pool, publicationPrefix: PUBLICATION, appRoles: roles, adminRoles, log });
+    if (!result.ok) throw new Error(result.message);
+    const databaseUrl = database.url;
+    const settled = await settlePolicyLogin({ pool, databaseUrl, policyUrl: undefined, roles, log });
+    if (!settled.ok) throw new Error(settled.message);
+    return settled.url;
+  } finally {
+    await opened.close();
+  }
 }
 
 /** A connection of its own; whoever asks ends it. */
@@ -87,5 +93,10 @@ async function drop(admin: Client, name: string, slot: string): Promise<void> {
     else if (performance.now() > deadline) throw new Error(`the slot ${slot} is still read`);
     else await sleep(50);
   }
+  const { rows } = await admin.query<{ login: string }>(
+    `select 'rowcast_policies_' || oid as login from pg_database where datname = $1`,
+    [name],
+  );
   await admin.query(`drop database ${name} with (force)`);
+  if (rows[0]) await admin.query(`drop role if exists ${rows[0].login}`);
 }

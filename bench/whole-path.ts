@@ -56,10 +56,10 @@ export class Stage implements AsyncDisposable {
   }
 
   async #fill({ server, subscribers, env }: StageOptions): Promise<void> {
-    if (server === 'rowcast') await migrateBenchDatabase(this.database);
+    const policyUrl = server === 'rowcast' ? await migrateBenchDatabase(this.database) : this.database.url;
     await this.database.query(CREATE_TABLE);
     if (server === 'rowcast') await this.database.query(`select realtime.watch('bench_rows')`);
-    const order: ServeOrder = { databaseUrl: this.database.url, slot: this.database.slot, env };
+    const order: ServeOrder = { databaseUrl: this.database.url, policyUrl, slot: this.database.slot, env };
     const address = await this.server.call<ServerAddress>('serve', order);
     await this.#receiver.call('connect', { ...address, count: subscribers });
   }

@@ -33,6 +33,7 @@ export const ROOMS: Readonly<Record<string, RoomRule>> = {
 export const COMPOSITION_FILES: readonly string[] = [
   'server/app.ts',
   'server/app-gateway.ts',
+  'server/app-judge.ts',
   'server/app-parts.ts',
   'server/app-pipeline.ts',
   'server/main.ts',

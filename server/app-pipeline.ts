@@ -2,6 +2,7 @@
 
 import { hostname } from 'node:os';
 import { Client } from 'pg';
+import { buildRowJudge } from './app-judge.ts';
 import type { Parts } from './app-parts.ts';
 import { TypeResolver } from './changes/type-resolver.ts';
 import { clientConfig, pinned } from './db/pools.ts';
@@ -11,9 +12,6 @@ import { readTypes } from './db/type-rows.ts';
 import type { DeliveryCounters } from './delivery/delivery-counters.ts';
 import { Pipeline } from './delivery/pipeline.ts';
 import { must } from './lib/assert.ts';
-import { pause } from './lib/backoff.ts';
-import { TableAccess } from './policies/table-access.ts';
-import { TableGrantsStore } from './policies/table-grants-store.ts';
 import { type OpenSource, openChangeSource } from './replication/change-source.ts';
 import type { Metrics } from './stats/metrics.ts';
 
@@ -24,11 +22,9 @@ const SLOT_RELEASE_MS = 5_000;
 /** Bounds that are no settings: nobody has had a reason to change them. */
 const STANDBY_POLL_MS = 500;
 /** Sockets are looked after so many times before one can reach its bound. */
-const RUNS_PER_BOUND = 8;
+const STRETCHES_PER_BOUND = 8;
 /** How soon the database notices in the middle of a statement that its server is gone. */
 const CONNECTION_CHECK_MS = 1_000;
-const GRANTS_MAX_AGE_MS = 1_000;
-const VISIBLE_WITHIN_MS = 5_000;
 const SILENCE_WITHOUT_TIMEOUT_MS = 60_000;
 
 /** Builds the main loop; it runs under supervision. */
@@ -36,25 +32,18 @@ export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
   const { options, database, hub, metrics, state, announcer } = parts;
   const { config, log } = options;
   const { delivery, replication, socket } = config;
-  const grants = new TableGrantsStore(database.pool, config.auth.roles);
   return new Pipeline({
     openSource: (onIdle, signal) => openSource(parts, onIdle, signal),
     hub,
     types: new TypeResolver((oids) => readTypes(database.pool, oids)),
     readPrimaryKey: (oid) => readPrimaryKey(database.pool, oid),
-    access: new TableAccess({
-      store: grants,
-      maxAgeMs: GRANTS_MAX_AGE_MS,
-      visibleWithinMs: VISIBLE_WITHIN_MS,
-      now: () => performance.now(),
-      pause: (ms) => pause(ms, parts.stopping.signal),
-    }),
+    judge: buildRowJudge(parts),
     counters: countersOf(metrics),
     isDataError: (error) => ['data_exception', 'limit_exceeded'].includes(classifyDatabaseError(error).kind),
     maxPayloadBytes: socket.maxMessageBytes,
     maxAheadBytes: delivery.maxAheadBytes,
     drainWaitMs: delivery.drainWaitMs,
-    maxRunBytes: socket.maxQueuedBytes / RUNS_PER_BOUND,
+    maxStretchBytes: socket.maxQueuedBytes / STRETCHES_PER_BOUND,
     maxBatchEntries: delivery.journalRows,
     lingerMs: delivery.journalDelayMs,
     idleRaiseBytes: replication.idleRaiseBytes,
@@ -74,7 +63,6 @@ function countersOf(metrics: Metrics): DeliveryCounters {
       metrics.messages.inc(counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0));
       metrics.deliveries.inc(counts.reduce((sum, count) => sum + count, 0));
     },
-    undecided: () => metrics.policyErrors.inc(),
     journaled: (changes) => metrics.journaledChanges.inc(changes),
   };
 }

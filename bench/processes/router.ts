@@ -10,7 +10,6 @@ import { JournalQueue } from '../../server/delivery/journal-queue.ts';
 import { Connection } from '../../server/hub/connection.ts';
 import { Hub } from '../../server/hub/hub.ts';
 import { endOfTransaction, toEpoch, ZERO_LSN } from '../../server/lib/position.ts';
-import { TableAccess } from '../../server/policies/table-access.ts';
 import { messageIdMask } from '../../server/protocol/message-id.ts';
 import { WalStream } from '../../server/replication/wal-stream.ts';
 import { SILENT } from '../silent.ts';
@@ -20,6 +19,7 @@ import type { ReadOrder, ReadResult } from './read-result.ts';
 const EPOCH = toEpoch(1);
 const MAX_AHEAD_BYTES = 64 * 1024 * 1024;
 const BATCH_BYTES = 1024 * 1024;
+const MAX_PAYLOAD_BYTES = 256 * 1024;
 const CHANNEL = 'db:bench_rows';
 
 export type RouteOrder = ReadOrder & { readonly hasSubscriber: boolean };
@@ -93,7 +93,7 @@ function openHub(hasSubscriber: boolean): Hub {
   const sink = { write: () => true };
   const connection = new Connection({ id: 'bench', identity, sink, onTooSlow: () => undefined, now });
   hub.connect(connection);
-  const spec = { dialect: 'rowcast', channelName: CHANNEL, events: null, identity };
+  const spec = { dialect: 'rowcast', channelName: CHANNEL, events: null, filter: null, identity };
   hub.subscribe({ id: 'bench', connection, channel: CHANNEL, spec });
   return hub;
 }
@@ -107,36 +107,25 @@ function openDispatcher(hub: Hub, queue: JournalQueue, tally: Tally): Dispatcher
       messageIdMask: messageIdMask(new Uint8Array(16)),
       types: new TypeResolver(() => Promise.reject(new Error('only built-in types here'))),
       readPrimaryKey: () => Promise.resolve([]),
-      maxPayloadBytes: 256 * 1024,
+      maxPayloadBytes: MAX_PAYLOAD_BYTES,
     }),
-    access: adminsOnly(),
+    // The one subscriber is an admin, so nobody has to be judged.
+    judge: { judge: () => Promise.reject(new Error('an admin needs no decision')) },
+    announcer: { withheld: () => undefined },
     position: endOfTransaction(EPOCH, ZERO_LSN),
     drainWaitMs: 50,
-    maxRunBytes: 128 * 1024,
+    maxStretchBytes: 128 * 1024,
+    maxPayloadBytes: MAX_PAYLOAD_BYTES,
     counters: {
       delivered: (changes, counts) => {
         if (tally.changes === 0) tally.firstRowAt = performance.now();
         tally.changes += changes;
         for (const count of counts) tally.deliveries += count;
       },
-      undecided: () => {
-        throw new Error('an admin needs no decision');
-      },
       journaled: () => undefined,
     },
     log: SILENT,
   });
-}
-
-/** The one subscriber is an admin, so no role's grants are looked at. */
-function adminsOnly(): TableAccess {
-  return new TableAccess({
-    store: { read: async () => ({ roles: [], xmax: 2n ** 31n - 1n, inProgress: new Set() }) },
-    maxAgeMs: 60_000,
-    visibleWithinMs: 1_000,
-    now: () => performance.now(),
-    pause: () => Promise.resolve(),
-  } as never);
 }
 
 async function dropAll(queue: JournalQueue, signal: AbortSignal): Promise<void> {

@@ -13,6 +13,8 @@ import type { ServerAddress } from './receive-order.ts';
 
 export type ServeOrder = {
   readonly databaseUrl: string;
+  /** How to log in for policies. */
+  readonly policyUrl: string;
   readonly slot: string;
   /** Further settings, by variable. */
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -20,7 +22,7 @@ export type ServeOrder = {
 
 let app: App | undefined;
 
-async function serve({ databaseUrl, slot, env }: ServeOrder): Promise<ServerAddress> {
+async function serve({ databaseUrl, policyUrl, slot, env }: ServeOrder): Promise<ServerAddress> {
   const loaded = loadConfig({
     argv: [],
     cwd: tmpdir(),
@@ -35,7 +37,7 @@ async function serve({ databaseUrl, slot, env }: ServeOrder): Promise<ServerAddr
   });
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
   const config = loaded.config as SecretConfig;
-  app = await startApp({ config, databaseUrl, log: pino({ level: 'warn' }, pino.destination(2)) });
+  app = await startApp({ config, databaseUrl, policyUrl, log: pino({ level: 'warn' }, pino.destination(2)) });
   await app.settled;
   const token = mintFor(config, { role: 'service_role', sub: randomUUID(), expiresInMs: 3_600_000 });
   const subscribe = JSON.stringify({ type: 'subscribe', channel: 'db:bench_rows' });

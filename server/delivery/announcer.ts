@@ -2,6 +2,7 @@
 // longer hold. Ordered behind all that was queued for a connection before.
 
 import type { Hub } from '../hub/hub.ts';
+import type { Group } from '../hub/subscription.ts';
 import type { Position } from '../lib/position.ts';
 import { encodeServerFrame, type GapReason } from '../protocol/server-frame.ts';
 import type { StatusReport } from './stream-status.ts';
@@ -20,6 +21,13 @@ export class Announcer {
   /** What lies between `from` and `to` may be missing. */
   gap(reason: GapReason, from: Position | null, to: Position): void {
     this.#all(encodeServerFrame({ type: 'gap', reason, from, to }));
+  }
+
+  /** The members of `group` may have missed rows that could not be judged. Told behind the rows that were. */
+  withheld({ spec, members }: Group, from: Position, to: Position): void {
+    const { channelName: channel, subscriptionId } = spec;
+    const bytes = encodeServerFrame({ type: 'gap', channel, subscriptionId, reason: 'not_judged', from, to });
+    for (const { connection } of members) this.#hub.send(connection, bytes);
   }
 
   #all(bytes: Uint8Array): void {

@@ -1,5 +1,5 @@
 // Owns the walk of a batch: translate, decide the audience, fan out, hand to the journal. All waiting
-// happens before the fan-out of a run, which is one synchronous turn; so whoever subscribes between two
+// happens before the fan-out of a stretch, which is one synchronous turn; so whoever subscribes between two
 // turns gets everything above `position`, and nothing at or below it. Sockets hold the WAL for a bounded
 // time only, the journal for as long as it is behind its bound.
 
@@ -9,38 +9,44 @@ import type { Hub } from '../hub/hub.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import { endOfTransaction, type Position } from '../lib/position.ts';
-import type { TableAccess } from '../policies/table-access.ts';
 import type { CommitEntry, WalBatch } from '../replication/wal-entry.ts';
-import { ADMINS_ONLY, type Audience, audienceOf } from './audience.ts';
+import type { Announcer } from './announcer.ts';
+import { Audience, type Judge } from './audience.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
 import { fanOut } from './fan-out.ts';
-import { FRAME_OVERHEAD_BYTES } from './frame-variant.ts';
 import type { JournalQueue } from './journal-queue.ts';
+import { endOfStretch, type Run, runsOf } from './stretch.ts';
+import { Viewers } from './viewers.ts';
 
 export type DispatcherOptions = {
   readonly hub: Hub;
   readonly translator: Translator;
-  readonly access: TableAccess;
+  readonly judge: Judge;
+  readonly announcer: Pick<Announcer, 'withheld'>;
   readonly queue: JournalQueue;
   /** Where delivery stood before: nothing at or below is fanned out again by this process. */
   readonly position: Position;
-  /** Longest wait for sockets that are behind but draining, a run. */
+  /** Longest wait for sockets that are behind but draining, a stretch. */
   readonly drainWaitMs: number;
-  /** A run has so many bytes at most; with `drainWaitMs` it says how fast a reader must be in a burst. */
-  readonly maxRunBytes: number;
+  /** A stretch has so many bytes at most; with `drainWaitMs` it says how fast a reader must be in a burst. */
+  readonly maxStretchBytes: number;
+  /** Payloads above this are cut to the key. */
+  readonly maxPayloadBytes: number;
   readonly counters: DeliveryCounters;
   readonly log: Logger;
 };
 
 /** How often a wait for sockets looks again. */
 const DRAIN_LOOK_MS = 2;
-/** The longest wait of a run while the sockets together take 32 MB a second. */
+/** The longest wait of a stretch while the sockets together take 32 MB a second. */
 const BUSY_WAIT_MS = 1_000;
 const BUSY_BYTES_PER_MS = 32 * 1024;
+const NOBODY = new Uint32Array(0);
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   #position: Position;
+  readonly #viewers = new Viewers();
   #isBusy = false;
 
   constructor(options: DispatcherOptions) {
@@ -62,15 +68,11 @@ export class Dispatcher {
     this.#isBusy = true;
     const { translator, queue } = this.#options;
     const { messages, commit } = await translator.translate(batch);
-    let unsentBytes = 0;
     for (let from = 0; from < messages.length; ) {
-      const { to, bytes } = this.#endOfRun(messages, from);
-      await this.#deliverRun(messages.slice(from, to));
+      const { to } = endOfStretch(messages, from, this.#options.maxStretchBytes);
+      await this.#deliverStretch(messages.slice(from, to), signal);
       from = to;
-      unsentBytes += bytes;
-      if (unsentBytes < this.#options.maxRunBytes || to === messages.length) continue;
-      unsentBytes = 0;
-      await this.#send(signal);
+      if (to < messages.length) await this.#send(signal);
     }
     if (commit !== undefined) this.#commit(commit);
     await this.#send(signal);
@@ -84,34 +86,34 @@ export class Dispatcher {
     if (end > this.#position) this.#position = end;
   }
 
-  async #deliverRun(run: readonly ChangeMessage[]): Promise<void> {
-    const { channel } = run[0] as ChangeMessage;
-    this.#fanOut(run, isJudged(this.#options.hub, channel) ? await this.#audience(run) : ADMINS_ONLY);
-  }
-
-  // Judged by the last transaction of the run: a snapshot that contains it contains those before it.
-  async #audience(run: readonly ChangeMessage[]): Promise<Audience> {
-    const last = run[run.length - 1] as ChangeMessage;
-    try {
-      return await audienceOf(this.#options.access, last.relation, last.transaction.xid);
-    } catch (error) {
-      this.#options.counters.undecided();
-      this.#options.log.error({ err: error, channel: last.channel }, 'access could not be decided: denied');
-      return ADMINS_ONLY;
-    }
+  // Whoever subscribes, or changes its identity, while others are judged is judged too: between the last look
+  // and the fan-out nothing can happen.
+  async #deliverStretch(stretch: readonly ChangeMessage[], signal: AbortSignal): Promise<void> {
+    const { hub, judge } = this.#options;
+    const runs = runsOf(stretch);
+    const audience = new Audience(runs, this.#viewers, (channel) => hub.groups(channel));
+    while (audience.isOpen) await audience.judge(judge, signal);
+    for (const run of runs) this.#fanOut(run, audience);
   }
 
   // One synchronous turn: what is fanned out and where delivery stands change together.
-  #fanOut(run: readonly ChangeMessage[], audience: Audience): void {
-    const { hub, queue, counters } = this.#options;
-    const fresh = run.findIndex((message) => message.position > this.#position);
-    const delivered = fresh === -1 ? [] : run.slice(fresh);
-    const counts = delivered.length === 0 ? new Uint32Array(0) : fanOut(hub, delivered, audience);
-    const repeated = run.length - delivered.length;
-    for (const [index, message] of run.entries()) queue.push(message, counts[index - repeated] ?? 0);
-    counters.delivered(run.length, counts);
-    const last = run[run.length - 1] as ChangeMessage;
+  #fanOut(run: Run, audience: Audience): void {
+    const { queue, counters } = this.#options;
+    const fresh = run.messages.findIndex((message) => message.position > this.#position);
+    const counts = fresh === -1 ? NOBODY : this.#fanOutFresh(run, fresh, audience);
+    const repeated = fresh === -1 ? run.messages.length : fresh;
+    for (const [index, message] of run.messages.entries()) queue.push(message, counts[index - repeated] ?? 0);
+    counters.delivered(run.messages.length, counts);
+    const last = run.messages[run.messages.length - 1] as ChangeMessage;
     if (last.position > this.#position) this.#position = last.position;
+  }
+
+  #fanOutFresh({ relation, messages, from }: Run, fresh: number, audience: Audience): Uint32Array {
+    const run = { relation, messages: messages.slice(fresh), from: from + fresh };
+    const { counts, withheld } = fanOut(this.#options, run, audience);
+    const last = messages[messages.length - 1] as ChangeMessage;
+    for (const group of withheld) this.#options.announcer.withheld(group, this.#position, last.position);
+    return counts;
   }
 
   // Sockets are waited for after so many bytes, not after so many of WAL: a batch of small rows grows
@@ -137,22 +139,4 @@ export class Dispatcher {
     if (waitedMs < this.#options.drainWaitMs) return true;
     return waitedMs < BUSY_WAIT_MS && drainedBytes > waitedMs * BUSY_BYTES_PER_MS;
   }
-
-  // Neighbours of one table version, whatever transactions they are of.
-  #endOfRun(messages: readonly ChangeMessage[], from: number): { readonly to: number; readonly bytes: number } {
-    const { maxRunBytes } = this.#options;
-    const { relation } = messages[from] as ChangeMessage;
-    let to = from;
-    let bytes = 0;
-    while (bytes < maxRunBytes && messages[to]?.relation === relation) {
-      bytes += (messages[to++] as ChangeMessage).payload.length + FRAME_OVERHEAD_BYTES;
-    }
-    return { to, bytes };
-  }
-}
-
-/** Whether somebody is subscribed of whom the database must be asked. */
-function isJudged(hub: Hub, channel: string): boolean {
-  for (const { spec } of hub.groups(channel)) if (!spec.identity.isAdmin) return true;
-  return false;
 }

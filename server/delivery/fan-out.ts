@@ -1,4 +1,4 @@
-// Owns the delivery of one run: neighbouring messages of one channel. Each variant is encoded once; a group
+// Owns the delivery of one run: neighbouring messages of one table. Each variant is encoded once; a group
 // gets the longest stretches that it wants as one chunk. Subscriptions that share a connection and a channel
 // get theirs message by message, so that the connection sees commit order.
 // Hot path: nothing is allocated, awaited or called per subscriber but the hub's push.
@@ -6,69 +6,90 @@
 import type { ChangeMessage } from '../changes/change-message.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Group } from '../hub/subscription.ts';
-import type { Audience } from './audience.ts';
+import type { Audience, GroupView } from './audience.ts';
 import { FrameVariant } from './frame-variant.ts';
+import type { Run } from './stretch.ts';
+import { deliveredEvent, HIDDEN, SAME } from './view-event.ts';
 
-/** Queues the frames of `run` for everyone who sees and wants them; returns how many subscriptions got each message. */
-export function fanOut(hub: Hub, run: readonly ChangeMessage[], audience: Audience): Uint32Array {
-  const counts = new Uint32Array(run.length);
-  const variants = new Map<string, FrameVariant>();
-  const apart: Group[] = [];
-  for (const group of hub.groups((run[0] as ChangeMessage).channel)) {
-    if (!audience.sees(group)) continue;
-    if (group.spec.subscriptionId === undefined)
-      deliverStretches(hub, run, group, variantOf(variants, run, group), counts);
-    else apart.push(group);
+export type FanOutOptions = { readonly hub: Hub; readonly maxPayloadBytes: number };
+
+export type FanOutResult = {
+  /** How many subscriptions got each message of the run. */
+  readonly counts: Uint32Array;
+  /** Groups that may have missed rows. */
+  readonly withheld: readonly Group[];
+};
+
+type Receiver = { readonly group: Group; readonly view: GroupView; readonly frames: FrameVariant };
+
+/** Queues the frames of `run` for everyone who sees and wants them. */
+export function fanOut(options: FanOutOptions, run: Run, audience: Pick<Audience, 'view'>): FanOutResult {
+  const counts = new Uint32Array(run.messages.length);
+  const receivers = receiversOf(options, run, audience);
+  const apart = receivers.filter(({ group }) => group.spec.subscriptionId !== undefined);
+  for (const receiver of receivers) {
+    if (receiver.group.spec.subscriptionId === undefined) deliverAll(options.hub, run, receiver, counts);
   }
-  if (apart.length > 0) deliverOneByOne(hub, run, apart, variants, counts);
-  return counts;
+  if (apart.length > 0) deliverOneByOne(options.hub, run, apart, counts);
+  const withheld = receivers.filter(({ view }) => view.isWithheld).map(({ group }) => group);
+  return { counts, withheld };
 }
 
-function deliverStretches(
-  hub: Hub,
-  run: readonly ChangeMessage[],
-  group: Group,
-  frames: FrameVariant,
-  counts: Uint32Array,
-): void {
+function receiversOf({ hub, maxPayloadBytes }: FanOutOptions, run: Run, audience: Pick<Audience, 'view'>): Receiver[] {
+  const variants = new Map<string, FrameVariant>();
+  const receivers: Receiver[] = [];
+  const [first] = run.messages;
+  for (const group of hub.groups((first as ChangeMessage).channel)) {
+    const view = audience.view(group, run);
+    if (view === undefined) continue;
+    const { channelName, subscriptionId } = group.spec;
+    const key = `${subscriptionId ?? ''} ${view.mask?.join('') ?? ''} ${channelName}`;
+    let frames = variants.get(key);
+    if (frames === undefined) {
+      frames = new FrameVariant(run.messages, { channelName, subscriptionId, mask: view.mask, maxPayloadBytes });
+      variants.set(key, frames);
+    }
+    receivers.push({ group, view, frames });
+  }
+  return receivers;
+}
+
+function deliverAll(hub: Hub, { messages }: Run, receiver: Receiver, counts: Uint32Array): void {
   let from = 0;
-  for (let index = 0; index <= run.length; index++) {
-    if (index < run.length && wants(group, run[index] as ChangeMessage)) continue;
-    if (index > from) deliver(hub, group, frames, from, index, counts);
+  for (let index = 0; index <= messages.length; index++) {
+    const view = index < messages.length ? wantedView(receiver, messages[index] as ChangeMessage, index) : HIDDEN;
+    if (view === SAME) continue;
+    if (index > from) deliver(hub, receiver, receiver.frames.chunk(from, index), from, index, counts);
+    if (view !== HIDDEN) deliver(hub, receiver, receiver.frames.frame(index, view), index, index + 1, counts);
     from = index + 1;
   }
 }
 
-function deliverOneByOne(
-  hub: Hub,
-  run: readonly ChangeMessage[],
-  groups: readonly Group[],
-  variants: Map<string, FrameVariant>,
-  counts: Uint32Array,
-): void {
-  for (const [index, message] of run.entries()) {
-    for (const group of groups) {
-      if (wants(group, message)) deliver(hub, group, variantOf(variants, run, group), index, index + 1, counts);
+function deliverOneByOne(hub: Hub, { messages }: Run, receivers: readonly Receiver[], counts: Uint32Array): void {
+  for (const [index, message] of messages.entries()) {
+    for (const receiver of receivers) {
+      const view = wantedView(receiver, message, index);
+      if (view !== HIDDEN) deliver(hub, receiver, receiver.frames.frame(index, view), index, index + 1, counts);
     }
   }
 }
 
-function deliver(hub: Hub, group: Group, frames: FrameVariant, from: number, to: number, counts: Uint32Array): void {
-  const members = hub.deliver(group, frames.frames(from, to));
+function deliver(
+  hub: Hub,
+  { group }: Receiver,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  counts: Uint32Array,
+): void {
+  const members = hub.deliver(group, bytes);
   for (let index = from; index < to; index++) counts[index] = (counts[index] as number) + members;
 }
 
-function wants(group: Group, message: ChangeMessage): boolean {
+/** How the group is told of a message; `filter.event` is asked last, of the event as it is delivered. */
+function wantedView({ group, view }: Receiver, message: ChangeMessage, index: number): number {
+  const told = view.views === null ? SAME : (view.views[index] as number);
   const { events } = group.spec;
-  return events === null || events.has(message.event);
-}
-
-function variantOf(variants: Map<string, FrameVariant>, run: readonly ChangeMessage[], { spec }: Group): FrameVariant {
-  const key = spec.subscriptionId === undefined ? spec.channelName : `${spec.subscriptionId} ${spec.channelName}`;
-  let variant = variants.get(key);
-  if (variant === undefined) {
-    variant = new FrameVariant(run, spec);
-    variants.set(key, variant);
-  }
-  return variant;
+  if (told === HIDDEN || events === null || events.has(deliveredEvent(message.event, told))) return told;
+  return HIDDEN;
 }

@@ -1,11 +1,11 @@
 // Owns what waits to be journaled: changes and commits in their order, counted in bytes. Fan-out may run
 // ahead of the journal by so much and no more; who is over the bound waits, and the stream with it.
 
-import type { ChangeMessage } from '../changes/change-message.ts';
+import type { ChangeMessage, KeptChange } from '../changes/change-message.ts';
 import type { Lsn } from '../lib/position.ts';
 
 export type JournalEntry = {
-  readonly message: ChangeMessage;
+  readonly message: KeptChange;
   /** Subscriptions it was written to at first fan-out. */
   readonly audienceCount: number;
   readonly bytes: number;
@@ -48,7 +48,7 @@ export class JournalQueue {
   push(message: ChangeMessage, audienceCount: number): void {
     const images = (message.oldImage?.length ?? 0) + (message.newImage?.length ?? 0);
     const bytes = message.payload.length + images + ENTRY_OVERHEAD_BYTES;
-    this.#entries.push({ message, audienceCount, bytes });
+    this.#entries.push({ message: kept(message), audienceCount, bytes });
     this.#bytes += bytes;
   }
 
@@ -99,6 +99,26 @@ export class JournalQueue {
       this.#onWork = resolve;
     });
   }
+}
+
+// Without the bytes that the row came in: they would be held for as long as it waits here, and are not counted.
+// Field by field: this is done for every change.
+function kept(message: ChangeMessage): KeptChange {
+  const { kind, channel, relation, event, transaction, position, messageId, timestamp, payload } = message;
+  const { oldImage, newImage } = message;
+  return {
+    kind,
+    channel,
+    relation,
+    event,
+    transaction,
+    position,
+    messageId,
+    timestamp,
+    payload,
+    oldImage,
+    newImage,
+  };
 }
 
 function settled(signal: AbortSignal, wait: (resolve: () => void) => void): Promise<void> {

@@ -20,7 +20,7 @@ import type { StreamState } from './stream-status.ts';
 
 export type PipelineOptions = Pick<
   DispatcherOptions,
-  'hub' | 'access' | 'drainWaitMs' | 'maxRunBytes' | 'counters' | 'log'
+  'hub' | 'judge' | 'drainWaitMs' | 'maxStretchBytes' | 'counters' | 'log'
 > &
   Pick<TranslatorOptions, 'types' | 'readPrimaryKey' | 'maxPayloadBytes'> &
   Pick<
@@ -155,7 +155,10 @@ export class Pipeline implements Service {
     for (;;) {
       const batch = await stream.next(signal);
       if (batch === undefined) return;
-      await dispatcher.dispatch(batch, signal);
+      const failure = await dispatcher.dispatch(batch, signal).then(noFailure, asFailure);
+      // What was cut off by the end is not confirmed, and comes again.
+      if (failure !== undefined && signal.aborted) return;
+      if (failure !== undefined) throw failure;
     }
   }
 
@@ -163,6 +166,9 @@ export class Pipeline implements Service {
     if (this.#running?.dispatcher.isBusy === false) this.#running.journal.idle(walEnd);
   }
 }
+
+const noFailure = (): undefined => undefined;
+const asFailure = (error: Error): Error => error;
 
 /** Rejects when the leader's session ends: the lock is gone with it, and a database that stops waits for the stream. */
 function lostSession({ leadership }: OpenSource, signal: AbortSignal): Promise<never> {

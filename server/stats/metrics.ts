@@ -42,6 +42,16 @@ function socketMetrics(registry: Registry) {
     bytesOut: counter('rowcast_socket_sent_bytes_total', 'Bytes written to sockets, framing included'),
     closes: counterBy('rowcast_socket_closes_total', 'Closed sockets, by the close code seen or sent', 'code'),
     refusedUpgrades: counterBy('rowcast_refused_upgrades_total', 'Refused WebSocket upgrades, by reason', 'reason'),
+    subscribeDecisions: counterBy(
+      'rowcast_subscribe_decisions_total',
+      'Decisions about subscriptions, by outcome',
+      'outcome',
+    ),
+    endedSubscriptions: counterBy(
+      'rowcast_subscriptions_ended_total',
+      'Live subscriptions that the server ended, by reason',
+      'reason',
+    ),
     authFailures: counterBy('rowcast_auth_failures_total', 'Refused tokens, by reason', 'reason'),
   };
 }
@@ -63,12 +73,23 @@ function streamMetrics(registry: Registry) {
 }
 
 function fanOutMetrics(registry: Registry) {
-  const { counter } = makersFor(registry);
+  const { counter, gauge } = makersFor(registry);
   return {
     messages: counter('rowcast_messages_total', 'Messages that had at least one subscriber'),
     deliveries: counter('rowcast_deliveries_total', 'Messages queued to a subscription'),
     slowReaders: counter('rowcast_slow_readers_total', 'Connections cut because they read too slowly'),
-    policyErrors: counter('rowcast_policy_errors_total', 'Decisions that failed, and so denied'),
+    policyErrors: counter(
+      'rowcast_policy_errors_total',
+      'Rows denied to an identity because its policy or filter raised',
+    ),
+    judgeCalls: counter('rowcast_judge_calls_total', 'Calls of the database that judged rows'),
+    judgedPairs: counter('rowcast_judged_pairs_total', 'Row images judged, times those for whom'),
+    judgeSeconds: counter('rowcast_judge_seconds_total', 'Time spent waiting for rows to be judged'),
+    quarantines: counter(
+      'rowcast_quarantines_total',
+      'Policies or filters that took too long, and were left alone for a while',
+    ),
+    quarantined: gauge('rowcast_quarantined', 'Policies or filters that are left alone now'),
     journaledChanges: counter('rowcast_journaled_changes_total', 'Row changes written to the history'),
   };
 }

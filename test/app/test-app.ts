@@ -8,6 +8,7 @@ import { type App, startApp } from '../../server/app.ts';
 import { loadConfig } from '../../server/config/config.ts';
 import type { SecretConfig } from '../../server/config/stored-secret.ts';
 import { migrate } from '../../server/db/migrate.ts';
+import { settlePolicyLogin } from '../../server/db/policy-login.ts';
 import { openPool } from '../../server/db/pools.ts';
 import type { LogFields, Logger } from '../../server/lib/logger.ts';
 import type { TestDatabase, TestPostgres } from '../rig/postgres.ts';
@@ -23,9 +24,13 @@ export type TestAppOptions = {
   readonly sql?: string | undefined;
   /** The login under which everything of Rowcast's runs; made by `prepare`. Default: the one that can do everything. */
   readonly login?: TestLogin | undefined;
+  /** `open` (default): a policy lets everybody see all channels, so that all may be subscribed to. */
+  readonly channels?: 'open' | 'closed' | undefined;
 };
 
 export type TestLogin = { readonly user: string; readonly password: string; readonly prepare: string };
+
+const OPEN_CHANNELS = 'create policy test_open on realtime.channels for select to public using (true)';
 
 export interface TestApp extends AsyncDisposable {
   readonly database: TestDatabase;
@@ -58,17 +63,18 @@ async function startOver(database: TestDatabase, options: TestAppOptions): Promi
   const log = collectingLogger(logLines);
   const config = testConfig(database, options.env ?? {});
   const databaseUrl = await loginUrl(database, options.login);
-  await migrateDatabase(databaseUrl, config, log);
+  const policyUrl = await prepareDatabase(databaseUrl, config, log);
+  if (options.channels !== 'closed') await database.query(OPEN_CHANNELS);
   if (options.sql !== undefined) await database.query(options.sql);
   const start = async (): Promise<App> => {
-    const app = await startApp({ config, databaseUrl, log });
+    const app = await startApp({ config, databaseUrl, policyUrl, log });
     await app.settled;
     return app;
   };
   let app = await start();
   const clients: TestClient[] = [];
-  const token = (role: string, claims: Readonly<Record<string, unknown>> = {}): string =>
-    mintFor(config, { role, sub: randomUUID(), expiresInMs: 3_600_000, claims });
+  const token = (role: string, { sub = randomUUID(), ...claims }: Readonly<Record<string, unknown>> = {}): string =>
+    mintFor(config, { role, sub: String(sub), expiresInMs: 3_600_000, claims });
   const adminToken = (): string => token('service_role');
   return {
     database,
@@ -122,19 +128,27 @@ export function testConfig(database: TestDatabase, env: Readonly<Record<string, 
   return loaded.config as SecretConfig;
 }
 
+/** Migrates, as the server does at its start. */
 export async function migrateDatabase(databaseUrl: string, config: SecretConfig, log: Logger): Promise<void> {
+  await prepareDatabase(databaseUrl, config, log);
+}
+
+/** Migrates and settles the login that policies run on; returns how to log in as it. */
+export async function prepareDatabase(databaseUrl: string, config: SecretConfig, log: Logger): Promise<string> {
   const { roles, adminRoles } = config.auth;
-  const opened = openPool({
-    connectionString: databaseUrl,
-    applicationName: 'migrate',
-    max: 1,
-    statementTimeoutMs: 0,
-    log,
-  });
-  const publicationPrefix = config.replication.publication;
-  const result = await migrate({ pool: opened.pool, publicationPrefix, appRoles: roles, adminRoles, log });
-  await opened.close();
-  if (!result.ok) throw new Error(result.message);
+  const options = { connectionString: databaseUrl, applicationName: 'migrate', max: 1, statementTimeoutMs: 0, log };
+  const { pool, close } = openPool(options);
+  try {
+    const publicationPrefix = config.replication.publication;
+    const result = await migrate({ pool, publicationPrefix, appRoles: roles, adminRoles, log });
+    if (!result.ok) throw new Error(result.message);
+    const { policyUrl } = config.database;
+    const settled = await settlePolicyLogin({ pool, databaseUrl, policyUrl, roles, log });
+    if (!settled.ok) throw new Error(settled.message);
+    return settled.url;
+  } finally {
+    await close();
+  }
 }
 
 export function collectingLogger(lines: LogLine[]): Logger {
