@@ -16,7 +16,7 @@ import type { Metrics } from './stats/metrics.ts';
 /** Bounds that are no settings: nobody has had a reason to change them. */
 const MAX_PAIRS = 20_000;
 const CALL_BUDGET_MS = 250;
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 3_000;
 const TELL_EVERY_MS = 60_000;
 const FIRST_QUARANTINE_MS = 10_000;
 const LONGEST_QUARANTINE_MS = 10 * 60_000;

@@ -1,13 +1,16 @@
 // Owns the exact texts of a row's images, as the stream gave them: what policies and filters are asked about.
 // Images with the same columns form one set. A large value that was not resent stands in the old image under
-// REPLICA IDENTITY FULL, and is missing otherwise.
+// REPLICA IDENTITY FULL, and is missing otherwise. So is one that is too large to be judged at all.
 
 import type { Relation } from '../replication/relation.ts';
-import type { RowEntry } from '../replication/wal-entry.ts';
+import type { RowEntry, Tuple } from '../replication/wal-entry.ts';
 import { TupleView } from './tuple-view.ts';
 
 /** Which image of a row. */
 export type Side = 'new' | 'old';
+
+/** A longer text is left out: what is judged must fit into memory many times over. */
+export const MAX_JUDGED_TEXT_BYTES = 1024 * 1024;
 
 type Image = { readonly entry: RowEntry; readonly side: Side };
 
@@ -16,13 +19,16 @@ export class RowImageSet {
   readonly presence: string;
   /** The columns by place; null where these images have none. */
   readonly places: readonly (string | null)[];
+  /** A value is missing because it is too large. */
+  readonly isCut: boolean;
   readonly #images: Image[] = [];
   readonly #view = new TupleView();
   readonly #old = new TupleView();
 
-  constructor(presence: string, places: readonly (string | null)[]) {
+  constructor(presence: string, places: readonly (string | null)[], isCut: boolean) {
     this.presence = presence;
     this.places = places;
+    this.isCut = isCut;
   }
 
   get size(): number {
@@ -58,6 +64,7 @@ export class RowImages {
   readonly #relation: Relation;
   readonly #sets = new Map<string, RowImageSet>();
   readonly #view = new TupleView();
+  readonly #old = new TupleView();
 
   constructor(relation: Relation) {
     this.#relation = relation;
@@ -71,31 +78,52 @@ export class RowImages {
   add(entry: RowEntry, side: Side): { readonly set: RowImageSet; readonly index: number } | undefined {
     const tuple = side === 'new' ? entry.newTuple : entry.oldTuple;
     if (tuple === null) return undefined;
-    const isKeyOnly = side === 'old' && this.#relation.identity !== 'full';
-    const missing = isKeyOnly ? KEY_ONLY : this.#missing(entry);
-    let set = this.#sets.get(missing);
+    const missing = this.#missing(entry, side, tuple);
+    const presence = `${missing.absent} ${missing.large}`;
+    let set = this.#sets.get(presence);
     if (set === undefined) {
-      set = new RowImageSet(missing, this.#places(missing));
-      this.#sets.set(missing, set);
+      set = new RowImageSet(presence, this.#places(missing), missing.large !== '');
+      this.#sets.set(presence, set);
     }
     return { set, index: set.add(entry, side) };
   }
 
-  /** The indexes of columns that the new image lacks, as text. */
-  #missing({ newTuple }: RowEntry): string {
-    if (this.#relation.identity === 'full' || newTuple === null || !this.#view.read(newTuple).hasUnchanged) return '';
-    return this.#relation.columns.flatMap((_, index) => (this.#view.isUnchanged(index) ? [index] : [])).join();
+  #missing({ oldTuple }: RowEntry, side: Side, tuple: Tuple): Missing {
+    const isFull = this.#relation.identity === 'full';
+    const view = this.#view.read(tuple);
+    const mayBeLarge = tuple.end - tuple.offset > MAX_JUDGED_TEXT_BYTES || (isFull && view.hasUnchanged);
+    const large = mayBeLarge ? this.#large(view, oldTuple) : '';
+    if (side === 'old') return { absent: isFull ? '' : KEY_ONLY, large };
+    const absent = isFull || !view.hasUnchanged ? '' : this.#indexes((index) => view.isUnchanged(index));
+    return { absent, large };
   }
 
-  #places(missing: string): (string | null)[] {
-    const { columns } = this.#relation;
-    if (missing === KEY_ONLY) return columns.map(({ name, isKey }) => (isKey ? name : null));
-    const absent = new Set(missing === '' ? [] : missing.split(',').map(Number));
-    return columns.map(({ name }, index) => (absent.has(index) ? null : name));
+  #large(view: TupleView, oldTuple: Tuple | null): string {
+    const old = view.hasUnchanged && oldTuple !== null ? this.#old.read(oldTuple) : view;
+    return this.#indexes((index) => (view.isUnchanged(index) ? old : view).textBytes(index) > MAX_JUDGED_TEXT_BYTES);
+  }
+
+  #indexes(isWanted: (index: number) => boolean): string {
+    return this.#relation.columns.flatMap((_, index) => (isWanted(index) ? [index] : [])).join();
+  }
+
+  #places({ absent, large }: Missing): (string | null)[] {
+    const left = new Set([...numbers(large), ...(absent === KEY_ONLY ? [] : numbers(absent))]);
+    return this.#relation.columns.map(({ name, isKey }, index) =>
+      left.has(index) || (absent === KEY_ONLY && !isKey) ? null : name,
+    );
   }
 }
 
+/** Indexes of columns as text; `key` for all but those of the key. */
+type Missing = { readonly absent: string; readonly large: string };
+
 const KEY_ONLY = 'key';
+
+function numbers(list: string): number[] {
+  return list === '' ? [] : list.split(',').map(Number);
+}
+
 const SPECIAL = /["\\]/;
 const SPECIALS = /["\\]/g;
 

@@ -7,7 +7,7 @@ import pg from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
 import type { Logger } from '../lib/logger.ts';
 import type { DatabaseTables } from './schema.ts';
-import { describeMismatches, startupOptions, verifySessionSettings } from './session-settings.ts';
+import { describeMismatches, startupOptions, type Unpinned, verifySessionSettings } from './session-settings.ts';
 import { classifyDatabaseError } from './sqlstate.ts';
 import { valueTypes } from './value-types.ts';
 
@@ -26,6 +26,8 @@ export type PoolOptions = {
   readonly idleInTransactionTimeoutMs?: number | undefined;
   /** Further session settings of this pool, e.g. `{ synchronous_commit: 'on' }`. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** Pinned settings that are left to the database here. */
+  readonly unpinned?: Unpinned | undefined;
 };
 
 export type Database = {
@@ -37,7 +39,11 @@ export type Database = {
 
 /** Opens a pool; connects lazily. A connection whose settings could not be pinned is refused to its taker with an Error. */
 export function openPool(options: PoolOptions): Database {
-  const pool = new pg.Pool({ ...clientConfig(options), max: options.max, onConnect: pinned });
+  const pool = new pg.Pool({
+    ...clientConfig(options),
+    max: options.max,
+    onConnect: (client) => pinned(client, options.unpinned),
+  });
   pool.on('error', (error) => {
     const { kind, sqlstate, message } = classifyDatabaseError(error);
     options.log.warn({ pool: options.applicationName, kind, sqlstate, reason: message }, 'idle connection lost');
@@ -55,7 +61,7 @@ export function clientConfig(options: Omit<PoolOptions, 'log' | 'max'>): pg.Clie
     statement_timeout: String(options.statementTimeoutMs),
     idle_in_transaction_session_timeout: String(options.idleInTransactionTimeoutMs ?? 60_000),
   };
-  const own = startupOptions({ ...timeouts, ...options.settings });
+  const own = startupOptions({ ...timeouts, ...options.settings }, options.unpinned);
   return {
     ...parsed,
     options: parsed.options === undefined ? own : `${parsed.options} ${own}`,
@@ -67,9 +73,9 @@ export function clientConfig(options: Omit<PoolOptions, 'log' | 'max'>): pg.Clie
 }
 
 /** Verifies the pinned settings of a connected client. Throws with the list of those that differ. */
-export async function pinned(client: pg.ClientBase): Promise<void> {
+export async function pinned(client: pg.ClientBase, unpinned: Unpinned = []): Promise<void> {
   // A connection that breaks while it is checked out rejects its query; the event must have a listener as well.
   client.on('error', () => undefined);
-  const mismatches = await verifySessionSettings(async (sql) => (await client.query(sql)).rows);
+  const mismatches = await verifySessionSettings(async (sql) => (await client.query(sql)).rows, unpinned);
   if (mismatches.length > 0) throw new Error(describeMismatches(mismatches));
 }

@@ -18,6 +18,10 @@ export const PINNED_SETTINGS: Readonly<Record<string, string>> = {
   default_transaction_isolation: 'read committed',
   default_transaction_read_only: 'off',
   row_security: 'on',
+  // How texts are read: NULL in arrays, = NULL in policies, xml.
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  xmloption: 'content',
   lock_timeout: '0',
   idle_session_timeout: '0',
 };
@@ -26,9 +30,13 @@ export const PINNED_SETTINGS: Readonly<Record<string, string>> = {
 // ::jsonb raises.
 const EMPTY_CLAIMS = 'request.jwt.claims={}';
 
+/** Names of settings that a pool leaves to the database. */
+export type Unpinned = readonly string[];
+
 /** The `options` of a startup packet that pin everything; `extra` adds settings of one pool. */
-export function startupOptions(extra: Readonly<Record<string, string>> = {}): string {
-  const settings = Object.entries({ ...PINNED_SETTINGS, ...extra }).map(([name, value]) => `${name}=${value}`);
+export function startupOptions(extra: Readonly<Record<string, string>> = {}, unpinned: Unpinned = []): string {
+  const pinned = Object.entries(PINNED_SETTINGS).filter(([name]) => !unpinned.includes(name));
+  const settings = [...pinned, ...Object.entries(extra)].map(([name, value]) => `${name}=${value}`);
   return [...settings, EMPTY_CLAIMS].map((setting) => `-c ${escapeOption(setting)}`).join(' ');
 }
 
@@ -38,7 +46,7 @@ export type SettingMismatch = { readonly name: string; readonly expected: string
 export type TextQuery = (sql: string) => Promise<ReadonlyArray<Record<string, string | null>>>;
 
 /** Compares the session with what was pinned; empty when all is as it must be. */
-export async function verifySessionSettings(query: TextQuery): Promise<SettingMismatch[]> {
+export async function verifySessionSettings(query: TextQuery, unpinned: Unpinned = []): Promise<SettingMismatch[]> {
   const names = Object.keys(PINNED_SETTINGS).map((name) => name.toLowerCase());
   const list = names.map((name) => `'${name}'`).join(', ');
   const rows = await query(
@@ -46,6 +54,7 @@ export async function verifySessionSettings(query: TextQuery): Promise<SettingMi
   );
   const actual = new Map(rows.map((row) => [row.name, row.value ?? null]));
   return Object.entries(PINNED_SETTINGS)
+    .filter(([name]) => !unpinned.includes(name))
     .map(([name, expected]) => ({ name, expected, actual: actual.get(name.toLowerCase()) ?? null }))
     .filter((setting) => setting.actual !== setting.expected);
 }

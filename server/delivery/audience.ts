@@ -7,8 +7,10 @@ import type { ColumnMask } from '../changes/row-encoder.ts';
 import type { Group } from '../hub/subscription.ts';
 import {
   type JudgedTable,
+  NO,
   type SetVerdict,
   type TableVerdicts,
+  UNKNOWN,
   type Viewer,
   type ViewerVerdict,
   verdictAt,
@@ -135,7 +137,10 @@ function viewsOf(stretch: TableStretch, verdict: ViewerVerdict, from: number, to
 function viewAt(stretch: TableStretch, verdict: ViewerVerdict, index: number): number {
   const event = stretch.eventAt(index);
   if (event === 'TRUNCATE') return verdict.seesTruncate ? SAME : HIDDEN;
-  return viewOf(event, verdictOf(verdict, stretch.newAt(index)), verdictOf(verdict, stretch.oldAt(index)));
+  const old = verdictOf(verdict, stretch.oldAt(index));
+  // A whole old row goes to those alone who are known to have seen it.
+  const isHidden = stretch.hasWholeOldRows && old === UNKNOWN;
+  return viewOf(event, verdictOf(verdict, stretch.newAt(index)), isHidden ? NO : old);
 }
 
 function verdictOf({ sets }: ViewerVerdict, place: ImagePlace | undefined): number | undefined {

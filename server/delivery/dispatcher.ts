@@ -69,7 +69,7 @@ export class Dispatcher {
     const { translator, queue } = this.#options;
     const { messages, commit } = await translator.translate(batch);
     for (let from = 0; from < messages.length; ) {
-      const { to } = endOfStretch(messages, from, this.#options.maxStretchBytes);
+      const to = endOfStretch(messages, from, this.#options.maxStretchBytes);
       await this.#deliverStretch(messages.slice(from, to), signal);
       from = to;
       if (to < messages.length) await this.#send(signal);

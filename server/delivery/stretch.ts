@@ -12,18 +12,28 @@ export type Run = {
   readonly from: number;
 };
 
-/** The end of the stretch that begins at `from`, and how many bytes it has. */
-export function endOfStretch(
-  messages: readonly ChangeMessage[],
-  from: number,
-  maxBytes: number,
-): { readonly to: number; readonly bytes: number } {
+/** Rows as they came, in one stretch: what is judged may be far larger than what is sent. */
+const MAX_RECEIVED_BYTES = 4 * 1024 * 1024;
+
+/** The end of the stretch that begins at `from`: so many bytes to be sent, and a bound of those received. */
+export function endOfStretch(messages: readonly ChangeMessage[], from: number, maxBytes: number): number {
   let to = from;
   let bytes = 0;
-  while (to < messages.length && bytes < maxBytes) {
-    bytes += (messages[to++] as ChangeMessage).payload.length + FRAME_OVERHEAD_BYTES;
+  let received = 0;
+  while (to < messages.length && bytes < maxBytes && received < MAX_RECEIVED_BYTES) {
+    const message = messages[to++] as ChangeMessage;
+    bytes += message.payload.length + FRAME_OVERHEAD_BYTES;
+    received += receivedBytes(message);
   }
-  return { to, bytes };
+  return to;
+}
+
+function receivedBytes({ row }: ChangeMessage): number {
+  if (row === null) return 0;
+  const { newTuple, oldTuple } = row.entry;
+  return (
+    (newTuple === null ? 0 : newTuple.end - newTuple.offset) + (oldTuple === null ? 0 : oldTuple.end - oldTuple.offset)
+  );
 }
 
 /** The runs of a stretch, in order. */

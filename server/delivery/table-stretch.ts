@@ -23,6 +23,10 @@ export class TableStretch {
     this.#messages = messages;
   }
 
+  get hasWholeOldRows(): boolean {
+    return this.#relation.identity === 'full';
+  }
+
   eventAt(index: number): RowEvent {
     return (this.#messages[index] as ChangeMessage).event;
   }

@@ -43,15 +43,20 @@ function freeNames(columns: ReadonlyMap<string, unknown>): FreeNames {
   };
 }
 
+// In the order of the table, whatever that of the images is: who reads the whole row reads it by place.
 function castColumns({ columns }: ImageShape, places: readonly (string | null)[], free: FreeNames): string {
-  const texts = places.flatMap((name, index) => {
-    const column = name === null ? undefined : columns.get(name);
-    if (column === undefined) return [];
-    const value = `(${free.image}.${free.values}[${index + 1}])::${column.type}`;
-    const collated = column.collation === null ? value : `(${value}) collate ${column.collation}`;
-    return [`${collated} as ${quoteIdentifier(column.name)}`];
+  const texts = [...columns.values()].flatMap((column) => {
+    const place = places.indexOf(column.name);
+    if (place === -1) return [];
+    const text = `${free.image}.${free.values}[${place + 1}]`;
+    return [`${typed(column, text)} as ${quoteIdentifier(column.name)}`];
   });
   return `select ${texts.join(', ')}`;
+}
+
+function typed({ type, collation }: ColumnRule, value: string): string {
+  const cast = `(${value})::${type}`;
+  return collation === null ? cast : `(${cast}) collate ${collation}`;
 }
 
 // Generated columns that the stream does not carry follow from the others, one level further out. Whoever reads
@@ -67,7 +72,8 @@ function withComputed(
   const selected = [...columns.values()].flatMap((column) => {
     const quoted = quoteIdentifier(column.name);
     if (carried.has(column.name)) return [`${table}.${quoted}`];
-    return computed.includes(column) && column.generated ? [`(${column.generated.expression}) as ${quoted}`] : [];
+    if (!computed.includes(column) || column.generated === null) return [];
+    return [`${typed(column, column.generated.expression)} as ${quoted}`];
   });
   return `select ${selected.join(', ')} from (${row}) as ${table}`;
 }

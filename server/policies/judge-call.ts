@@ -1,6 +1,7 @@
 // Owns the one SQL call in which row images are judged, realtime.judge_rows(), on a connection of the policy
 // login. What is asked and what an answer means is the caller's; which failures may pass by themselves too.
 
+import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 
 /** One array literal for each image, in order; rows are numbered from 1 within a set. */
@@ -13,6 +14,8 @@ export type JudgeIdentity = {
   readonly claims: string;
   /** What realtime.channel_name() answers; empty for none. */
   readonly channelName: string;
+  /** The zone that times without one are read in; absent for the database's own. */
+  readonly timeZone?: 'UTC' | undefined;
 };
 
 export type JudgeRequest = {
@@ -65,8 +68,7 @@ type Row = { state: JudgeAnswer['state']; hits: string[]; failures: string[] };
 const CALL = `
   select state, hits, failures from realtime.judge_rows(
     $1::bigint[], $2::oid[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::integer[],
-    $8::text[], $9::text[], $10::text[], $11::integer[], $12::integer[], $13::boolean[], $14::integer, $15::boolean)`;
-const JUDGING = /^judging entry (\d+)$/;
+    $8::text[], $9::text[], $10::text[], $11::text[], $12::integer[], $13::integer[], $14::boolean[], $15::integer, $16::text)`;
 
 export class JudgeCall {
   readonly #pool: Pool;
@@ -78,33 +80,36 @@ export class JudgeCall {
   /** Asks once. Rejects with the database's errors: what an entry raised is an answer, all else is a rejection. */
   async ask(request: JudgeRequest): Promise<JudgeAnswer> {
     const client = await this.#pool.connect();
-    const stopListening = listen(client, request.onJudging);
-    let failure: Error | undefined;
+    // Nobody's policy can know it, so none can say that another one is being judged.
+    const trace = request.onJudging === undefined ? null : randomUUID();
+    const stopListening = listen(client, trace, request);
+    let isGood = false;
     try {
-      const { rows } = await client.query<Row>({ name: 'judge_rows', text: CALL, values: parameters(request) });
+      const { rows } = await client.query<Row>(CALL, parameters(request, trace));
+      isGood = true;
       return answerOf(rows[0] as Row);
-    } catch (error) {
-      failure = error as Error;
-      throw error;
     } finally {
       stopListening();
-      // After an error of the server's the session is as good as before; after one of the socket's it is gone.
-      client.release(failure !== undefined && !('severity' in failure));
+      // After an error it is not known what a policy's function left in the session.
+      client.release(!isGood);
     }
   }
 }
 
-function listen(client: PoolClient, onJudging: JudgeRequest['onJudging']): () => void {
-  if (onJudging === undefined) return () => undefined;
-  const onNotice = ({ message }: { message?: string | undefined }): void => {
-    const match = JUDGING.exec(message ?? '');
-    if (match) onJudging(Number(match[1]) - 1);
+function listen(client: PoolClient, trace: string | null, { onJudging, entries }: JudgeRequest): () => void {
+  if (trace === null) return () => undefined;
+  const onNotice = ({ message = '' }: { message?: string | undefined }): void => {
+    const entry = message.startsWith(`${trace} `) ? Number(message.slice(trace.length)) - 1 : -1;
+    if (entries[entry] !== undefined) onJudging?.(entry);
   };
   client.on('notice', onNotice);
   return () => client.off('notice', onNotice);
 }
 
-function parameters({ sets, statements, identities, entries, ...request }: JudgeRequest): unknown[] {
+function parameters(
+  { sets, statements, identities, entries, ...request }: JudgeRequest,
+  trace: string | null,
+): unknown[] {
   return [
     request.xids,
     request.relids,
@@ -116,11 +121,12 @@ function parameters({ sets, statements, identities, entries, ...request }: Judge
     identities.map(({ role }) => role),
     identities.map(({ claims }) => claims),
     identities.map(({ channelName }) => channelName),
+    identities.map(({ timeZone }) => timeZone ?? null),
     entries.map(({ identity }) => identity + 1),
     entries.map(({ statement }) => statement + 1),
     entries.map(({ isSuspect }) => isSuspect),
     request.budgetMs,
-    request.onJudging !== undefined,
+    trace,
   ];
 }
 

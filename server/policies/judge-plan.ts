@@ -16,6 +16,7 @@ import {
   verdictAt,
   YES,
 } from './row-verdict.ts';
+import type { KnownConditions } from './rules-cache.ts';
 import type { Asked, TableConditions } from './table-conditions.ts';
 import { mayRead, type TableRules } from './table-rules.ts';
 
@@ -46,10 +47,10 @@ type Asker = {
 export class JudgePlan {
   readonly #questions = new Map<string, Question>();
   readonly #tables: readonly JudgedTable[];
-  readonly #conditions: readonly (TableConditions | undefined)[];
+  readonly #conditions: readonly KnownConditions[];
 
-  /** `conditions` are those of the tables, in their order; undefined where a table is gone. */
-  constructor(tables: readonly JudgedTable[], conditions: readonly (TableConditions | undefined)[]) {
+  /** `conditions` are those of the tables, in their order. */
+  constructor(tables: readonly JudgedTable[], conditions: readonly KnownConditions[]) {
     this.#tables = tables;
     this.#conditions = conditions;
     for (const [table, { viewers }] of tables.entries()) for (const viewer of viewers) this.#collect(table, viewer);
@@ -81,47 +82,40 @@ export class JudgePlan {
   }
 
   #verdict(table: number, viewer: Viewer): ViewerVerdict {
-    const conditions = this.#conditions[table];
+    const known = this.#conditions[table] as KnownConditions;
     const { sets } = this.#tables[table] as JudgedTable;
-    if (conditions === undefined)
-      return { columns: NOTHING, seesTruncate: false, sets: sets.map(() => NO), isWithheld: false };
-    const rules = viewer.role === null ? null : conditions.rules.roles.get(viewer.role);
+    if (!isJudgeable(known)) return nothing(sets, known !== 'gone');
     let isWithheld = false;
     const judged = sets.map((set) => {
       const policies = this.#policies(table, viewer, set);
       const where = this.#where(table, viewer, set);
-      isWithheld ||= isHeld(policies) || isHeld(where);
-      return both(verdictOf(policies), verdictOf(where), set.size);
+      const verdict = both(verdictOf(policies), verdictOf(where), set.size);
+      isWithheld ||= isHeld(policies) || isHeld(where) || (set.isCut && isUnknown(verdict));
+      return verdict;
     });
-    if (rules === null) return { columns: null, seesTruncate: true, sets: judged, isWithheld };
-    const hasPolicy =
-      rules !== undefined && (!rules.isBound || rules.policies.some(({ isPermissive }) => isPermissive));
-    return {
-      columns: rules === undefined ? NOTHING : rules.columns,
-      seesTruncate: mayRead(rules) && hasPolicy,
-      sets: judged,
-      isWithheld,
-    };
+    if (viewer.role === null) return { columns: null, seesTruncate: true, sets: judged, isWithheld };
+    const rules = known.rules.roles.get(viewer.role);
+    if (!mayRead(rules)) return nothing(sets, false);
+    const seesTruncate = !rules.isBound || rules.policies.some(({ isPermissive }) => isPermissive);
+    return { columns: known.readable(rules), seesTruncate, sets: judged, isWithheld };
   }
 
   #policies(table: number, { role, classKey, claims }: Viewer, set: ImageSet): Question | SetVerdict {
-    const conditions = this.#conditions[table];
-    if (conditions === undefined) return NO;
+    const known = this.#conditions[table] as KnownConditions;
+    if (!isJudgeable(known)) return NO;
     if (role === null) return YES;
-    const asked = conditions.policies(role, set);
     const asker = { kind: 'policies', who: classKey, role, claims } as const;
-    return this.#question(table, set, conditions.rules, asked, asker);
+    return this.#question(table, set, known.rules, known.policies(role, set), asker);
   }
 
   // A filter says the same whoever asks; it runs under the role only so that it may use what the role may.
   #where(table: number, { role, filter }: Viewer, set: ImageSet): Question | SetVerdict {
-    const conditions = this.#conditions[table];
-    if (conditions === undefined) return NO;
+    const known = this.#conditions[table] as KnownConditions;
+    if (!isJudgeable(known)) return NO;
     if (filter === null || filter.whereKey === null) return YES;
-    const asked = conditions.where(role, filter, set);
-    const isTakeable = role !== null && conditions.rules.roles.get(role)?.isTakeable === true;
+    const isTakeable = role !== null && known.rules.roles.get(role)?.isTakeable === true;
     const asker: Asker = { kind: 'where', who: filter.whereKey, role: isTakeable ? role : null, claims: NO_CLAIMS };
-    return this.#question(table, set, conditions.rules, asked, asker);
+    return this.#question(table, set, known.rules, known.where(role, filter, set), asker);
   }
 
   #question(
@@ -135,7 +129,8 @@ export class JudgePlan {
     const id = JSON.stringify([table, set.presence, kind, role, who, sql]);
     let question = this.#questions.get(id);
     if (question === undefined) {
-      const identity = { role, claims: JSON.stringify(claims), channelName: '' };
+      const timeZone = kind === 'where' ? 'UTC' : undefined;
+      const identity = { role, claims: JSON.stringify(claims), channelName: '', timeZone } as const;
       const group = JSON.stringify([rules.oid, kind, role]);
       const key = JSON.stringify([rules.oid, kind, role, who]);
       question = { key, group, set, condition, sql, identity, kind, rules, verdict: NO, isWithheld: false };
@@ -147,7 +142,17 @@ export class JudgePlan {
 
 const CONSTANT = { yes: YES, no: NO, unknown: UNKNOWN } as const;
 const NO_CLAIMS = {};
-const NOTHING: ReadonlySet<string> = new Set();
+function isJudgeable(known: KnownConditions): known is TableConditions {
+  return typeof known === 'object' && known.agreed !== undefined;
+}
+
+function nothing(sets: readonly ImageSet[], isWithheld: boolean): ViewerVerdict {
+  return { columns: new Set(), seesTruncate: false, sets: sets.map(() => NO), isWithheld };
+}
+
+function isUnknown(verdict: SetVerdict): boolean {
+  return typeof verdict === 'number' ? verdict === UNKNOWN : verdict.includes(UNKNOWN);
+}
 
 function verdictOf(question: Question | SetVerdict): SetVerdict {
   return isQuestion(question) ? question.verdict : question;

@@ -24,7 +24,7 @@ export function judgeRequest(
     const setAt = sets.place(set, set);
     return {
       statement: statements.place(`${setAt} ${sql}`, { sql, set: setAt }),
-      identity: identities.place(`${identity.role} ${identity.claims}`, identity),
+      identity: identities.place(JSON.stringify(identity), identity),
       isSuspect: isSuspect(question),
     };
   });

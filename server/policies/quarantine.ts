@@ -1,11 +1,11 @@
 // Owns which questions are not asked for a while: a policy that does not answer in time would hold up the
-// stream for everybody. Each time it fails again it is left alone for longer. Where several identities of one
+// stream for everybody. Each time it fails again it is left alone for longer. Where most identities of one
 // role are held, it is not the identity: the policies of the role are held as a whole.
 
 export type QuarantineOptions = {
   readonly initialMs: number;
   readonly maxMs: number;
-  /** So many held questions of one group hold the group. */
+  /** So many held questions of one group hold the group, if they are half of it. */
   readonly groupAfter: number;
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
@@ -31,17 +31,22 @@ export class Quarantine {
     return this.#heldNow().length;
   }
 
+  /** Whether something failed lately: what is asked is watched more closely then. */
+  get isAlert(): boolean {
+    return this.#held.size > 0;
+  }
+
   isHeld({ key, group }: Holdable): boolean {
     if (this.#held.size === 0) return false;
     const now = this.#options.now();
     return this.#until(key) > now || this.#until(group) > now;
   }
 
-  /** Holds a question; returns for how long. */
-  hold({ key, group }: Holdable): number {
+  /** Holds a question, one of `groupSize` that are asked; returns for how long. */
+  hold({ key, group }: Holdable, groupSize: number): number {
     const forMs = this.#hold(key, group);
     const siblings = this.#heldNow().filter((held) => held.group === group).length;
-    if (siblings >= this.#options.groupAfter) this.#hold(group, '');
+    if (siblings >= Math.max(this.#options.groupAfter, groupSize / 2)) this.#hold(group, '');
     return forMs;
   }
 

@@ -66,7 +66,7 @@ export class RowJudge {
         await this.#take(chunk, answer);
         waiting = waiting.slice(answer.hits.length);
       } else {
-        this.#hold(chunk[answer.entry as number] as Question);
+        this.#hold(chunk[answer.entry as number] as Question, questions);
       }
       waiting = waiting.filter((question) => !this.#isWithheld(question));
     } while (waiting.length > 0);
@@ -76,7 +76,6 @@ export class RowJudge {
   // A name in a statement that is nobody's, or somebody else's, may come from rules that were read long ago.
   #failsByAge(chunk: readonly Question[], answer: PatientAnswer): boolean {
     if (answer.state !== 'ok') return false;
-    const isOfNames = ({ sqlstate }: JudgeFailure): boolean => sqlstate.startsWith('42') || sqlstate.startsWith('3F');
     const relids = answer.failures.filter(isOfNames).map(({ entry }) => (chunk[entry] as Question).rules.oid);
     return relids.some((oid) => this.#options.rules.isAged(oid));
   }
@@ -95,13 +94,14 @@ export class RowJudge {
     return questions.slice(0, count);
   }
 
-  // A call that was cancelled is tried once more, saying where it is: then it is known who takes so long.
+  // A call that was cancelled is tried once more, saying where it is: then it is known who takes so long. Soon
+  // after one every call says so at once.
   async #ask(chunk: readonly Question[], frame: JudgeFrame, signal: AbortSignal): Promise<PatientAnswer> {
-    const { call, counters, suspects, now } = this.#options;
+    const { call, counters, suspects, quarantine, now } = this.#options;
     const request = judgeRequest(chunk, frame, ({ key }) => suspects.has(key));
     const startedAt = now();
-    let answer = await call.ask(request, false, signal);
-    if (answer.state === 'cancelled') answer = await call.ask(request, true, signal);
+    let answer = await call.ask(request, quarantine.isAlert, signal);
+    if (answer.state === 'cancelled' && answer.entry === undefined) answer = await call.ask(request, true, signal);
     if (answer.state === 'cancelled' && answer.entry === undefined) {
       throw new Error('judging rows takes too long although no policy was asked');
     }
@@ -125,18 +125,23 @@ export class RowJudge {
     const { suspects, counters, raised } = this.#options;
     const { size } = question.set;
     const [first] = failures;
-    question.isWithheld = first?.row === 0;
-    const rows = question.isWithheld ? size : failures.length;
+    const isWhole = first?.row === 0 || failures.at(-1)?.row === 0;
+    // What fails by a missing right or name is ours, or the operator's, to mend: a SELECT may well show the row.
+    question.isWithheld = isWhole || failures.some(isOfNames);
+    const rows = isWhole ? size : failures.length;
     suspects.note(question.key, rows, size);
     if (first === undefined) return;
     counters.raised(rows);
     await raised.report(question, first);
   }
 
-  #hold(question: Question): void {
+  #hold(question: Question, asked: readonly Question[]): void {
     const { quarantine, counters, log } = this.#options;
-    const { rules, identity, kind } = question;
-    const forMs = quarantine.hold(question);
+    const { rules, identity, kind, group } = question;
+    // Filters are each their own: some that are slow say nothing of the others.
+    const groupSize =
+      kind === 'where' ? Number.POSITIVE_INFINITY : asked.filter((other) => other.group === group).length;
+    const forMs = quarantine.hold(question, groupSize);
     counters.quarantined();
     const message = 'a policy or filter did not answer in time: its rows are withheld for a while';
     log.error(
@@ -144,6 +149,10 @@ export class RowJudge {
       message,
     );
   }
+}
+
+function isOfNames({ sqlstate }: JudgeFailure): boolean {
+  return sqlstate.startsWith('42') || sqlstate.startsWith('3F');
 }
 
 /** What is not true is false, or unknown where policies that might have let it through were not asked. */

@@ -10,6 +10,8 @@ export interface ImageSet {
   /** The columns by place; null where these images have none. */
   readonly places: readonly (string | null)[];
   readonly size: number;
+  /** Some image has a value that is too large to be judged, and is missing for that. */
+  readonly isCut: boolean;
   /** An array literal of texts for each image; texts that are not needed may be left out (NULL). */
   literals(needed: ReadonlySet<string>): readonly string[];
 }
@@ -25,9 +27,13 @@ export type Viewer = {
   readonly filter: TableFilter | null;
 };
 
+/** A version of a table, as the stream describes it; one object for each. */
+export interface TableVersion {
+  readonly columns: readonly { readonly name: string; readonly typeOid: number }[];
+}
+
 export type JudgedTable = {
-  /** One object for each version of the table. */
-  readonly version: object;
+  readonly version: TableVersion;
   readonly oid: number;
   readonly sets: readonly ImageSet[];
   readonly viewers: readonly Viewer[];
@@ -48,7 +54,7 @@ export type ViewerVerdict = {
   readonly seesTruncate: boolean;
   /** In the order of the table's sets. */
   readonly sets: readonly SetVerdict[];
-  /** Something could not be judged in time, or raises for every row: rows may be missing. */
+  /** Something could not be judged: rows may be missing. */
   readonly isWithheld: boolean;
 };
 

@@ -4,8 +4,8 @@
 import { imageStatement } from './image-statement.ts';
 import { policyCondition, type RowCondition, whereCondition } from './row-condition.ts';
 import type { TableFilter } from './row-filter.ts';
-import type { ImageSet } from './row-verdict.ts';
-import type { TableRules } from './table-rules.ts';
+import type { ImageSet, TableVersion } from './row-verdict.ts';
+import type { RoleRules, TableRules } from './table-rules.ts';
 
 /** A condition, and the statement that asks it of images. */
 export type Asked = { readonly condition: RowCondition; readonly sql: string };
@@ -15,10 +15,23 @@ const MAX_KEPT = 5_000;
 
 export class TableConditions {
   readonly rules: TableRules;
+  /**
+   * Columns that the stream and the catalogue know by the same name and type; null for all of the stream's.
+   * Undefined where they are at odds: then it is not known which column a name means, and nothing can be judged.
+   */
+  readonly agreed: ReadonlySet<string> | null | undefined;
   readonly #kept = new Map<string, Asked>();
 
-  constructor(rules: TableRules) {
+  constructor(rules: TableRules, version: TableVersion) {
     this.rules = rules;
+    this.agreed = agreedColumns(rules, version);
+  }
+
+  /** What a role may be sent of the columns that are agreed. */
+  readable(role: RoleRules): ReadonlySet<string> | null {
+    const { agreed } = this;
+    if (agreed === null || agreed === undefined) return agreed === null ? role.columns : NONE;
+    return role.columns === null ? agreed : new Set([...agreed].filter((name) => role.columns?.has(name)));
   }
 
   policies(role: string, set: ImageSet): Asked {
@@ -46,6 +59,20 @@ export class TableConditions {
     this.#kept.set(key, asked);
     return asked;
   }
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+// A column that was dropped, or made, since the row was written is no contradiction; names in another order, or
+// of another type, may be those of other columns by now.
+function agreedColumns({ columns }: TableRules, version: TableVersion): ReadonlySet<string> | null | undefined {
+  const shared = version.columns.filter(({ name }) => columns.has(name));
+  const known = [...columns.values()].filter(({ name }) => shared.some((column) => column.name === name));
+  const isAtOdds = shared.some(
+    ({ name, typeOid }, place) => known[place]?.name !== name || known[place].typeOid !== typeOid,
+  );
+  if (isAtOdds) return undefined;
+  return shared.length === version.columns.length ? null : new Set(shared.map(({ name }) => name));
 }
 
 function statement(rules: TableRules, set: ImageSet, condition: Extract<RowCondition, { kind: 'ask' }>): string {

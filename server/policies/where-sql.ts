@@ -28,6 +28,15 @@ export function whereSql(where: Where, rules: Pick<TableRules, 'columns'>): stri
   return leafSql(where, column, quoteIdentifier(column.name));
 }
 
+/** A longer text matches no pattern: matching costs the length of the one times that of the other, and cannot be cancelled. */
+export const MAX_MATCHED_BYTES = 64 * 1024;
+
+// The pattern is a text whatever the column is: a char(n) would lose its trailing blanks.
+function likeSql({ ignoresCase, pattern }: Extract<WhereLeaf, { kind: 'like' }>, operand: string): string {
+  const isShort = `pg_catalog.octet_length((${operand})::text) <= ${MAX_MATCHED_BYTES}`;
+  return `(case when ${isShort} then ${operand} ${ignoresCase ? 'ilike' : 'like'} ${quoteLiteral(pattern)}::text end)`;
+}
+
 /** One leaf, of `operand` instead of the column itself. */
 export function leafSql(leaf: WhereLeaf, column: ColumnRule, operand: string): string {
   switch (leaf.kind) {
@@ -36,8 +45,7 @@ export function leafSql(leaf: WhereLeaf, column: ColumnRule, operand: string): s
     case 'in':
       return `(${operand} in (${leaf.values.map((value) => literalSql(value, column)).join(', ')}))`;
     case 'like':
-      // The pattern is a text whatever the column is: a char(n) would lose its trailing blanks.
-      return `(${operand} ${leaf.ignoresCase ? 'ilike' : 'like'} ${quoteLiteral(leaf.pattern)}::text)`;
+      return likeSql(leaf, operand);
     case 'is':
       return `(${operand} is ${leaf.what})`;
   }

@@ -32,6 +32,8 @@ export const MAX_WHERE_DEPTH = 8;
 export const MAX_WHERE_LEAVES = 64;
 /** Values of `in` and items of arrays in one `where`, all together. */
 export const MAX_WHERE_VALUES = 1_000;
+/** UTF-16 units in the pattern of `like` and `ilike`. */
+export const MAX_PATTERN_LENGTH = 256;
 /** Dimensions of an array, as many as PostgreSQL has. */
 export const MAX_ARRAY_DEPTH = 6;
 
@@ -173,6 +175,7 @@ function readText(text: string, path: string): string {
 
 function readPattern(value: unknown, path: string): string {
   if (typeof value !== 'string') fault(path, 'takes a text');
+  if (value.length > MAX_PATTERN_LENGTH) fault(path, `has more than ${MAX_PATTERN_LENGTH} characters`);
   if (endsInEscape(value)) fault(path, 'must not end in a backslash that escapes nothing');
   return readText(value, path);
 }

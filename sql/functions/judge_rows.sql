@@ -8,15 +8,17 @@
 -- `entry:row:sqlstate:message` for rows that raised (row 0: all that are not hits).
 --
 -- What must stay: EXECUTE for each entry (a function wrongly marked IMMUTABLE would be folded once for all);
--- role and claims set outside of the block that catches, because that block takes back what it set; errors
--- that may pass by themselves end the call; nothing is returned before everything is judged.
+-- role and claims set outside of the block in which a statement runs, and that block always ended by an error of
+-- our own, because that takes back whatever a policy's functions have set, for the session too; what may pass by
+-- itself (locks, resources) ends the call; nothing is returned before everything is judged; what is told while
+-- tracing carries a word that no policy knows.
 create or replace function realtime.judge_rows(
   xids bigint[], relids oid[], expected text[],
   images text[], sets integer[],
   statements text[], statement_sets integer[],
-  identity_roles text[], identity_claims text[], identity_channels text[],
+  identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[],
   entry_identities integer[], entry_statements integer[], suspects boolean[],
-  budget_ms integer, trace boolean)
+  budget_ms integer, trace text)
 returns table (state text, hits text[], failures text[])
 language plpgsql stable
 as $$
@@ -24,6 +26,9 @@ declare
   snapshot constant pg_snapshot := pg_current_snapshot();
   xmax constant bigint := pg_snapshot_xmax(snapshot)::text::bigint;
   started constant timestamptz := clock_timestamp();
+  own_zone constant text := current_setting('TimeZone');
+  -- One statement that raises for so many rows of a batch is not taken apart any further.
+  max_raised constant integer := 16;
   size integer;
   statement text;
   rows realtime.image[];
@@ -36,6 +41,7 @@ declare
   high integer;
   part bigint[];
   found_rows bigint[];
+  raised integer;
   passes boolean;
 begin
   hits := '{}';
@@ -56,7 +62,7 @@ begin
   end if;
   state := 'ok';
   perform set_config('transaction_read_only', 'on', true), set_config('lock_timeout', '1000', true);
-  if trace then perform set_config('client_min_messages', 'notice', true); end if;
+  if trace is not null then perform set_config('client_min_messages', 'notice', true); end if;
 
   for entry in 1 .. coalesce(cardinality(entry_statements), 0) loop
     exit when entry > 1 and clock_timestamp() > started + make_interval(secs => budget_ms / 1000.0);
@@ -77,15 +83,15 @@ begin
       begin
         perform set_config('role', coalesce(identity_roles[judged_as], 'none'), true),
                 set_config('request.jwt.claims', identity_claims[judged_as], true),
-                set_config('realtime.channel_name', identity_channels[judged_as], true);
+                set_config('realtime.channel_name', identity_channels[judged_as], true),
+                set_config('TimeZone', coalesce(identity_zones[judged_as], own_zone), true);
         is_taken := true;
       exception
         when insufficient_privilege or invalid_parameter_value or undefined_object then
+          judged_as := 0;
           is_taken := false;
           failures := failures || format('%s:0:%s:%s', entry, sqlstate, left(sqlerrm, 300));
       end;
-    elsif not is_taken then
-      failures := failures || format('%s:0:42501:the role cannot be taken', entry);
     end if;
     if not is_taken then
       hits := hits || '{}'::text;
@@ -93,6 +99,7 @@ begin
     end if;
 
     found_rows := '{}';
+    raised := 0;
     lows := array[1];
     highs := array[size];
     while cardinality(lows) > 0 and size > 0 loop
@@ -101,20 +108,23 @@ begin
       lows := lows[2:];
       highs := highs[2:];
       begin
-        if trace then raise notice 'judging entry %', entry; end if;
+        if trace is not null then raise notice '% %', trace, entry; end if;
         if low = 1 and high = size then
           execute statement into part using rows;
         else
           execute statement into part using rows[low:high];
         end if;
-        if cardinality(part) > 0 then
-          found_rows := found_rows || (select array_agg(p.place + low - 1) from unnest(part) as p (place));
-        end if;
+        raise sqlstate 'RC000';
       exception
-        when lock_not_available or deadlock_detected or insufficient_resources or admin_shutdown or crash_shutdown then
+        when sqlstate 'RC000' then
+          if cardinality(part) > 0 then
+            found_rows := found_rows || (select array_agg(p.place + low - 1) from unnest(part) as p (place));
+          end if;
+        when lock_not_available or deadlock_detected or insufficient_resources or operator_intervention then
           raise;
-        when others then
+        when assert_failure or others then
           if low = high then
+            raised := raised + 1;
             failures := failures || format('%s:%s:%s:%s', entry, low, sqlstate, left(sqlerrm, 300));
           else
             -- Whoever raised for every row of a batch before is tried on a few of them first.
@@ -123,21 +133,24 @@ begin
               foreach low in array array[1, 1 + size / 3, 1 + 2 * size / 3, size] loop
                 begin
                   execute statement into part using rows[low:low];
-                  passes := true;
-                  exit;
+                  raise sqlstate 'RC000';
                 exception
-                  when lock_not_available or deadlock_detected or insufficient_resources or admin_shutdown or crash_shutdown then
+                  when sqlstate 'RC000' then
+                    passes := true;
+                    exit;
+                  when lock_not_available or deadlock_detected or insufficient_resources or operator_intervention then
                     raise;
-                  when others then null;
+                  when assert_failure or others then null;
                 end;
               end loop;
               low := 1;
             end if;
-            if passes then
+            if passes and raised < max_raised then
               lows := array[low, (low + high) / 2 + 1] || lows;
               highs := array[(low + high) / 2, high] || highs;
             else
               failures := failures || format('%s:0:%s:%s', entry, sqlstate, left(sqlerrm, 300));
+              lows := '{}';
             end if;
           end if;
       end;
@@ -150,6 +163,6 @@ begin
 end
 $$;
 
-revoke execute on function realtime.judge_rows(bigint[], oid[], text[], text[], integer[], text[], integer[], text[], text[], text[], integer[], integer[], boolean[], integer, boolean) from public;
-comment on function realtime.judge_rows(bigint[], oid[], text[], text[], integer[], text[], integer[], text[], text[], text[], integer[], integer[], boolean[], integer, boolean) is
+revoke execute on function realtime.judge_rows(bigint[], oid[], text[], text[], integer[], text[], integer[], text[], text[], text[], text[], integer[], integer[], boolean[], integer, text) from public;
+comment on function realtime.judge_rows(bigint[], oid[], text[], text[], integer[], text[], integer[], text[], text[], text[], text[], integer[], integer[], boolean[], integer, text) is
   'Internal: which row images make statements true under which identities. For the policy login.';

@@ -14,17 +14,21 @@ as $$
   )
   select coalesce(array_agg(
     case when c.oid is null then 'gone' else hashtextextended(concat_ws(' ', s.digest, c.oid, c.xmin, n.xmin,
-      (select string_agg(concat_ws(' ', a.attnum, a.xmin), ',' order by a.attnum)
-         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0),
-      (select string_agg(concat_ws(' ', p.oid, p.xmin,
-           (select string_agg(concat_ws(' ', f.xmin, r.relname, t.typname, m.nspname), ',' order by d.refobjid, d.refobjsubid)
-              from pg_depend d
-                left join pg_proc f on d.refclassid = 'pg_proc'::regclass and f.oid = d.refobjid
-                left join pg_class r on d.refclassid = 'pg_class'::regclass and r.oid = d.refobjid
-                left join pg_type t on d.refclassid = 'pg_type'::regclass and t.oid = d.refobjid
-                left join pg_namespace m on m.oid = coalesce(f.pronamespace, r.relnamespace, t.typnamespace)
-              where d.classid = 'pg_policy'::regclass and d.objid = p.oid)), ',' order by p.oid)
-         from pg_policy p where p.polrelid = c.oid)), 0)::text end
+      (select string_agg(concat_ws(' ', a.attnum, a.xmin, t.typname, t.typnamespace, d.xmin), ',' order by a.attnum)
+         from pg_attribute a
+           left join pg_type t on t.oid = a.atttypid
+           left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+         where a.attrelid = c.oid and a.attnum > 0),
+      (select string_agg(concat_ws(' ', p.oid, p.xmin), ',' order by p.oid) from pg_policy p where p.polrelid = c.oid),
+      (select string_agg(concat_ws(' ', f.xmin, r.relname, a.attname, t.typname, m.nspname), ',' order by d.objid, d.refclassid, d.refobjid, d.refobjsubid)
+         from pg_depend d
+           left join pg_proc f on d.refclassid = 'pg_proc'::regclass and f.oid = d.refobjid
+           left join pg_class r on d.refclassid = 'pg_class'::regclass and r.oid = d.refobjid
+           left join pg_attribute a on d.refclassid = 'pg_class'::regclass and a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+           left join pg_type t on d.refclassid = 'pg_type'::regclass and t.oid = d.refobjid
+           left join pg_namespace m on m.oid = coalesce(f.pronamespace, r.relnamespace, t.typnamespace)
+         where d.classid = 'pg_policy'::regclass and d.objid in (select p.oid from pg_policy p where p.polrelid = c.oid)
+            or d.classid = 'pg_attrdef'::regclass and d.objid in (select e.oid from pg_attrdef e where e.adrelid = c.oid))), 0)::text end
     order by w.place), '{}')
   from unnest(rules_fingerprint.relids) with ordinality w (relid, place)
     cross join shared s

@@ -1,9 +1,10 @@
 -- What the catalogue says about reading tables: columns, and for each of the given roles its grants and the
 -- SELECT policies that apply to it. Policies and types are deparsed with every name qualified (the empty search
--- path), because they are executed under the database's own one.
+-- path), because they are executed under the database's own one. Deparsing waits for whoever has locked a table
+-- that a policy reads: not for long.
 create or replace function realtime.table_rules(relids oid[], role_names text[])
 returns table (relid oid, fingerprint text, rules jsonb)
-language sql stable set search_path = ''
+language sql stable set search_path = '' set lock_timeout = '1s'
 as $$
   select w.relid, f.digest, (
     select pg_catalog.jsonb_build_object(

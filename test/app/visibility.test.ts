@@ -392,6 +392,69 @@ describeEachPostgres('a subscriber of a table', (postgres) => {
     expect(part).toEqual([{ event: 'INSERT', new: { id: 1, small: 's' } }]);
   });
 
+  it('is told of a gap where a value is too large to be judged', async () => {
+    const name = await table('id int primary key, body text', `create policy p on T using (body <> '')`);
+    const client = await subscribed(await user(ALICE), name);
+    const [got] = await told(
+      name,
+      [client],
+      `insert into T values (1, repeat('"', 2000000))`,
+      `insert into T values (2, 'a')`,
+    );
+    expect(got).toEqual([{ event: 'INSERT', new: { id: 2, body: 'a' } }]);
+    expect(await client.next('gap')).toMatchObject({ channel: `db:${name}`, reason: 'not_judged' });
+  });
+
+  describe('of rows whose table changed behind them in one transaction', () => {
+    const GRANTS = 'revoke select on T from authenticated; grant select (id, note) on T to authenticated';
+
+    it('never gets a column that was dropped before anybody could read it', async () => {
+      const name = await table(
+        'id int primary key, note text, secret text',
+        'create policy p on T using (true)',
+        GRANTS,
+      );
+      const client = await subscribed(await user(ALICE), name);
+      const [got] = await told(
+        name,
+        [client],
+        `begin; insert into T values (1, 'n', 'TOP SECRET'); alter table T drop column secret; grant select on T to authenticated; commit`,
+      );
+      expect(got).toEqual([{ event: 'INSERT', new: { id: 1, note: 'n' } }]);
+    });
+
+    it('gets a gap, and nothing under a name that means another column by now', async () => {
+      const name = await table(
+        'id int primary key, note text, secret text',
+        'create policy p on T using (true)',
+        GRANTS,
+      );
+      const client = await subscribed(await user(ALICE), name);
+      const [got] = await told(
+        name,
+        [client],
+        `begin; insert into T values (1, 'n', 'TOP SECRET'); alter table T rename note to x; alter table T rename secret to note;
+         alter table T rename x to secret; revoke select on T from authenticated; revoke select (id, note, secret) on T from authenticated;
+         grant select (id, secret) on T to authenticated; commit`,
+        `insert into T values (2, 'harmless', 'hidden')`,
+      );
+      expect(got).toEqual([{ event: 'INSERT', new: { id: 2, secret: 'harmless' } }]);
+      expect(await client.next('gap')).toMatchObject({ reason: 'not_judged' });
+    });
+
+    it('does not get the old row where it cannot be told whether it had seen it', async () => {
+      const name = await table('id int primary key, body text, pub bool', 'create policy p on T using (pub)');
+      const client = await subscribed(await user(ALICE), name);
+      await told(name, [client], `insert into T values (1, 'OLD SECRET', false)`);
+      const [got] = await told(
+        name,
+        [client],
+        `begin; update T set body = 'fine', pub = true; alter table T add column extra text; create policy q on T using (extra = 'x'); commit`,
+      );
+      expect(got).toEqual([{ event: 'INSERT', new: { id: 1, body: 'fine', pub: true }, cause: 'UPDATE' }]);
+    });
+  });
+
   describe('under policies of other kinds', () => {
     it('is bound by restrictive ones', async () => {
       const name = await table(

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RowImages, type Side } from '../../server/changes/row-image.ts';
+import { MAX_JUDGED_TEXT_BYTES, RowImages, type Side } from '../../server/changes/row-image.ts';
 import { toEpoch, ZERO_LSN } from '../../server/lib/position.ts';
 import { PgoutputDecoder } from '../../server/replication/pgoutput-decoder.ts';
 import type { RowEntry } from '../../server/replication/wal-entry.ts';
@@ -70,6 +70,18 @@ describe('the images of rows', () => {
   it('leave out what is not needed', () => {
     const { images } = imagesOf(entriesOf('d', insert(TABLE, ['1', 'x', 'y'])), 'new');
     expect(images.sets[0]?.literals(new Set(['b']))).toEqual(['{NULL,NULL,"y"}']);
+  });
+
+  it('leave out a text that is too large to be judged, and say so', () => {
+    const large = 'x'.repeat(MAX_JUDGED_TEXT_BYTES + 1);
+    const inserted = entriesOf('d', insert(TABLE, ['1', large, 'b']), insert(TABLE, ['2', 'a', 'b']));
+    const updated = entriesOf('f', update(TABLE, ['1', undefined, 'b'], ['1', large, 'b'], 'O'));
+    const { images } = imagesOf(inserted, 'new');
+    expect(images.sets.map(({ places, isCut }) => [places, isCut])).toEqual([
+      [['id', null, 'b'], true],
+      [['id', 'a', 'b'], false],
+    ]);
+    expect(imagesOf(updated, 'new', 'old').images.sets.map(({ isCut }) => isCut)).toEqual([true]);
   });
 
   it('give back every text through the array literal', () => {

@@ -3,6 +3,7 @@
 
 import { settlePolicyLogin } from '../../server/db/policy-login.ts';
 import { type Database, openPool } from '../../server/db/pools.ts';
+import { must } from '../../server/lib/assert.ts';
 import { textArrayLiteral } from '../../server/policies/array-literal.ts';
 import { JudgeCall } from '../../server/policies/judge-call.ts';
 import { PatientCall } from '../../server/policies/patient-call.ts';
@@ -10,7 +11,7 @@ import { Quarantine } from '../../server/policies/quarantine.ts';
 import { RaisedLog } from '../../server/policies/raised-log.ts';
 import { makeTableFilter } from '../../server/policies/row-filter.ts';
 import { RowJudge } from '../../server/policies/row-judge.ts';
-import { type ImageSet, type Viewer, verdictAt } from '../../server/policies/row-verdict.ts';
+import { type ImageSet, type Viewer, type ViewerVerdict, verdictAt } from '../../server/policies/row-verdict.ts';
 import { RulesCache } from '../../server/policies/rules-cache.ts';
 import { Suspects } from '../../server/policies/suspects.ts';
 import { TableRulesStore } from '../../server/policies/table-rules-store.ts';
@@ -28,6 +29,12 @@ export interface Judging extends AsyncDisposable {
   readonly judge: RowJudge;
   /** One row of 0, 1 and 2 for each asker: what each sees of each image. All images have the same columns. */
   ask(table: string, images: readonly Texts[], askers: readonly Asker[], xids?: readonly number[]): Promise<number[][]>;
+  /** The same, and for whom rows may be missing. */
+  askAll(
+    table: string,
+    images: readonly Texts[],
+    askers: readonly Asker[],
+  ): Promise<{ seen: number[][]; withheld: boolean[] }>;
   sql(text: string): Promise<unknown>;
 }
 
@@ -49,6 +56,7 @@ export async function openJudging(postgres: TestPostgres, options: JudgingOption
     applicationName: 'judging',
     max: 2,
     statementTimeoutMs: options.timeoutMs ?? 2_000,
+    unpinned: ['TimeZone'],
     log,
   });
   const counts = { calls: 0, pairs: 0, raised: 0, quarantined: 0 };
@@ -58,7 +66,8 @@ export async function openJudging(postgres: TestPostgres, options: JudgingOption
     log,
     counts,
     judge,
-    ask: (table, images, askers, xids = []) => ask(migrated, judge, { table, images, askers, xids }),
+    ask: async (table, images, askers, xids = []) => (await ask(migrated, judge, { table, images, askers, xids })).seen,
+    askAll: (table, images, askers) => ask(migrated, judge, { table, images, askers, xids: [] }),
     sql: (text) => migrated.db.pool.query(text),
     [Symbol.asyncDispose]: async () => {
       await policies.close();
@@ -109,17 +118,28 @@ type Question = {
   readonly xids: readonly number[];
 };
 
-async function ask(migrated: MigratedDatabase, judge: RowJudge, question: Question): Promise<number[][]> {
+async function ask(migrated: MigratedDatabase, judge: RowJudge, question: Question) {
   const { table, images, askers, xids } = question;
   const rows = await migrated.sql<{ oid: number }>('select $1::regclass::oid as oid', [table]);
+  const columns = await columnsOf(migrated, rows[0]?.oid ?? 0, Object.keys(images[0] ?? {}));
   const viewers = askers.map(viewerOf);
   const set = imageSet(images);
-  const tables = [{ version: {}, oid: rows[0]?.oid ?? 0, sets: [set], viewers }];
+  const tables = [{ version: { columns }, oid: rows[0]?.oid ?? 0, sets: [set], viewers }];
   const [verdicts] = await judge.judge(tables, xids, new AbortController().signal);
-  return viewers.map(({ key }) => {
-    const verdict = verdicts?.get(key)?.sets[0] ?? 0;
-    return images.map((_, index) => verdictAt(verdict, index));
-  });
+  const of = (key: string): ViewerVerdict => must(verdicts?.get(key), 'a verdict');
+  return {
+    seen: viewers.map(({ key }) => images.map((_, index) => verdictAt(of(key).sets[0] ?? 0, index))),
+    withheld: viewers.map(({ key }) => of(key).isWithheld),
+  };
+}
+
+/** Of the images, as the stream would describe them, in the order of the table. */
+async function columnsOf(migrated: MigratedDatabase, oid: number, names: readonly string[]) {
+  return migrated.sql<{ name: string; typeOid: number }>(
+    `select attname::text as name, atttypid as "typeOid" from pg_attribute
+     where attrelid = $1 and attname = any ($2) order by attnum`,
+    [oid, names],
+  );
 }
 
 function viewerOf({ role, claims = {}, where }: Asker, index: number): Viewer {
@@ -138,6 +158,7 @@ function imageSet(images: readonly Texts[]): ImageSet {
     presence: places.join(),
     places,
     size: images.length,
+    isCut: false,
     literals: (needed) => images.map((image) => literal(image, needed)),
   };
 }

@@ -17,7 +17,7 @@ describe('a quarantine', () => {
     const { clock, held } = quarantine();
     const times: number[] = [];
     for (let round = 0; round < 4; round++) {
-      times.push(held.hold(ANN));
+      times.push(held.hold(ANN, 1));
       expect(held.isHeld(ANN)).toBe(true);
       clock.ms += times.at(-1) as number;
       expect(held.isHeld(ANN)).toBe(false);
@@ -27,17 +27,23 @@ describe('a quarantine', () => {
 
   it('begins anew after it has gone well for long', () => {
     const { clock, held } = quarantine();
-    held.hold(ANN);
+    held.hold(ANN, 1);
     clock.ms = 1_000;
-    expect(held.hold(ANN)).toBe(10);
+    expect(held.hold(ANN, 1)).toBe(10);
+  });
+
+  it('never holds a group for a few of many', () => {
+    const { held } = quarantine();
+    for (const question of [ANN, BEN, CAT]) held.hold(question, 7);
+    expect(held.isHeld(DAN)).toBe(false);
   });
 
   it('holds the group once so many of it are held, and not before', () => {
     const { clock, held } = quarantine();
-    held.hold(ANN);
-    held.hold(BEN);
+    held.hold(ANN, 6);
+    held.hold(BEN, 6);
     expect(held.isHeld(DAN)).toBe(false);
-    held.hold(CAT);
+    held.hold(CAT, 6);
     expect(held.isHeld(DAN)).toBe(true);
     expect(held.isHeld({ key: 'eve', group: 'admins' })).toBe(false);
     clock.ms = 10;
