@@ -1,4 +1,5 @@
-// The composition root, its front: the gateway with its policies, its authentication and its health.
+// The composition root, its front: the gateway with its policies, its authentication and its health, and the
+// review of live subscriptions.
 
 import { completionOf, MONOTONIC, type Parts } from './app-parts.ts';
 import { AddressLimit } from './auth/address-limit.ts';
@@ -7,36 +8,89 @@ import { createTokenVerifier } from './auth/verify-token.ts';
 import { ChannelStore } from './channels/channel-store.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import type { HealthReport } from './gateway/health-report.ts';
+import { SubscribedChannels } from './gateway/subscribed-channels.ts';
+import { SubscriptionReview } from './gateway/subscription-review.ts';
 import { must } from './lib/assert.ts';
+import { ChannelJudge } from './policies/channel-judge.ts';
 import { ChannelPolicy } from './policies/channel-policy.ts';
-import { TableGrantsStore } from './policies/table-grants-store.ts';
+import { JudgeCall } from './policies/judge-call.ts';
+import { PermissionCheck } from './policies/permission-check.ts';
+import { PermissionStore } from './policies/permission-store.ts';
+import { listPolicies } from './policies/policy-listing.ts';
+import { TableRulesStore } from './policies/table-rules-store.ts';
 
-/** Builds the gateway; it does not listen yet. */
-export function buildGateway(parts: Parts): Gateway {
-  const { options, database, hub, metrics, pipeline, stopping } = parts;
+export type Front = {
+  /** Does not listen yet. */
+  readonly gateway: Gateway;
+  /** Ends subscriptions that are no longer allowed; runs under supervision. */
+  readonly review: SubscriptionReview;
+};
+
+/** Builds what clients meet. */
+export function buildFront(parts: Parts): Front {
+  const { options, database, policies, hub, metrics, pipeline } = parts;
   const { config, log } = options;
-  const channels = new ChannelStore(database.pool);
-  const completion = completionOf(parts);
-  const subscribePolicy = new ChannelPolicy({
-    facts: {
-      deciding: (name) => channels.deciding(name),
-      watched: (table) => channels.watched(table),
-      waitUntilComplete: (oid) => completion.wait(oid),
-    },
-    grants: new TableGrantsStore(database.pool, config.auth.roles),
-    isReady: () => pipeline.position !== undefined && !stopping.signal.aborted,
+  const access = {
+    channels: new ChannelStore(database.pool),
+    judge: new ChannelJudge(policies.pool, config.auth.roles),
+    rules: new TableRulesStore(database.pool, config.auth.roles),
+    imageJudge: new JudgeCall(policies.pool),
+  };
+  const check = new PermissionCheck({ ...access, store: new PermissionStore(database.pool) });
+  const subscribePolicy = buildPolicy(parts, access);
+  const subscribedChannels = new SubscribedChannels();
+  const review = new SubscriptionReview({
+    hub,
+    subscribePolicy,
+    subscribedChannels,
+    readFingerprint: () => access.channels.fingerprint(),
+    intervalMs: config.policies.reviewMs,
+    metrics,
+    log,
+    now: MONOTONIC,
   });
-  return createGateway({
+  const gateway = createGateway({
     config,
     log,
     hub,
     metrics,
     subscribePolicy,
+    subscribedChannels,
+    reviewsBegun: () => review.begun,
+    permissions: {
+      list: () => listPolicies(database.pool),
+      check: (action, question) => check.check(action, question),
+    },
     authenticator: buildAuthenticator(parts),
     position: () => must(pipeline.position, 'the delivered position'),
     health: () => health(parts),
     now: MONOTONIC,
     wallClock: () => Date.now(),
+  });
+  return { gateway, review };
+}
+
+type Access = {
+  readonly channels: ChannelStore;
+  readonly judge: ChannelJudge;
+  readonly rules: TableRulesStore;
+  readonly imageJudge: JudgeCall;
+};
+
+function buildPolicy(parts: Parts, { channels, judge, rules, imageJudge }: Access): ChannelPolicy {
+  const { pipeline, metrics, stopping } = parts;
+  const completion = completionOf(parts);
+  return new ChannelPolicy({
+    channels: {
+      facts: (asked) => channels.facts(asked),
+      waitUntilComplete: (oid) => completion.wait(oid),
+    },
+    judge,
+    rules,
+    whereJudge: imageJudge,
+    isReady: () => pipeline.position !== undefined && !stopping.signal.aborted,
+    onDecision: (outcome) => metrics.subscribeDecisions.inc({ outcome }),
+    now: MONOTONIC,
   });
 }
 

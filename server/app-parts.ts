@@ -15,6 +15,8 @@ export type AppOptions = {
   readonly config: SecretConfig;
   /** The database, migrated. */
   readonly databaseUrl: string;
+  /** The same database under the login that policies run on; may be the same URL. See db/policy-login.ts. */
+  readonly policyUrl: string;
   readonly log: Logger;
 };
 
@@ -22,6 +24,10 @@ export type AppOptions = {
 export type Parts = {
   readonly options: AppOptions;
   readonly database: Database;
+  /** Over the policy login, for what subscribers wait for. */
+  readonly policies: Database;
+  /** Over the policy login, for judging rows; apart, so that neither waits for the other. */
+  readonly judging: Database;
   readonly hub: Hub;
   readonly metrics: Metrics;
   readonly state: StreamState;
@@ -36,6 +42,8 @@ export const MONOTONIC = (): number => performance.now();
 /** Bounds that are no settings: nobody has had a reason to change them. */
 const DRAINING_WITHIN_MS = 500;
 const HARD_BOUND_FACTOR = 8;
+/** One call after the other, and one more that looks for what a slow policy did. */
+const JUDGING_CONNECTIONS = 2;
 
 /** Builds everything but the gateway; nothing runs yet, and nothing is connected. */
 export function buildParts(options: AppOptions): Parts {
@@ -58,6 +66,8 @@ export function buildParts(options: AppOptions): Parts {
     connectTimeoutMs: db.connectTimeoutMs,
     log,
   });
+  const policies = openPolicyPool(options, 'rowcast policies', config.policies.poolSize);
+  const judging = openPolicyPool(options, 'rowcast judging', JUDGING_CONNECTIONS);
   const announcer = new Announcer(hub);
   const settled = Promise.withResolvers<void>();
   const state = new StreamState((report) => {
@@ -67,7 +77,8 @@ export function buildParts(options: AppOptions): Parts {
     log.info({ status: report.status, reason: report.reason }, 'the stream changed its state');
     announcer.system(report, pipeline.lagBytes);
   });
-  const shared = { options, database, hub, metrics, state, announcer, stopping, settled: settled.promise };
+  const pools = { database, policies, judging };
+  const shared = { options, ...pools, hub, metrics, state, announcer, stopping, settled: settled.promise };
   const pipeline: Pipeline = buildPipeline(shared);
   metrics.beforeScrape(() => {
     metrics.journalPendingBytes.set(pipeline.pendingBytes);
@@ -75,6 +86,21 @@ export function buildParts(options: AppOptions): Parts {
     metrics.epoch.set(pipeline.epoch ?? 0);
   });
   return { ...shared, pipeline };
+}
+
+function openPolicyPool({ config, policyUrl, log }: AppOptions, applicationName: string, max: number): Database {
+  return openPool({
+    connectionString: policyUrl,
+    applicationName,
+    max,
+    statementTimeoutMs: config.policies.timeoutMs,
+    connectTimeoutMs: config.database.connectTimeoutMs,
+    // Each statement is planned for one identity and run once: compiling it never pays.
+    settings: { jit: 'off' },
+    // A policy that asks for the date means that of the database, as in any SELECT.
+    unpinned: ['TimeZone'],
+    log,
+  });
 }
 
 /** Waits for tables to be watched completely, until the server stops. */

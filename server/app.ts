@@ -2,7 +2,7 @@
 // and stops all of it in reverse. Nothing here decides; rooms get what they need as options. What is shared is
 // built by app-parts.ts, the stream by app-pipeline.ts, the gateway by app-gateway.ts.
 
-import { buildGateway } from './app-gateway.ts';
+import { buildFront, type Front } from './app-gateway.ts';
 import { type AppOptions, buildParts, completionOf, type Parts } from './app-parts.ts';
 import { CataloguePoll } from './channels/catalogue-poll.ts';
 import type { StatusReport } from './delivery/stream-status.ts';
@@ -30,10 +30,11 @@ const SLOT_WATCH_MS = 5_000;
 /** Builds and starts everything. Rejects if it cannot listen; nothing is left running then. */
 export async function startApp(options: AppOptions): Promise<App> {
   const parts = buildParts(options);
-  const gateway = buildGateway(parts);
+  const front = buildFront(parts);
+  const { gateway } = front;
   try {
     const { host, port } = await gateway.listen();
-    const finished = superviseAll(parts);
+    const finished = superviseAll(parts, front);
     let stopped: Promise<void> | undefined;
     const stop = (): Promise<void> => (stopped ??= stopAll(parts, gateway, finished));
     const status = (): StatusReport => parts.state.report;
@@ -45,7 +46,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function superviseAll(parts: Parts): Promise<void> {
+async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
   const { options, database, pipeline, metrics, stopping } = parts;
   const { log, config } = options;
   const { reconnectInitialMs, reconnectMaxMs } = config.replication;
@@ -64,6 +65,7 @@ async function superviseAll(parts: Parts): Promise<void> {
   });
   const services: readonly Service[] = [
     pipeline,
+    review,
     polling({ name: 'catalogue-poll', intervalMs: config.database.cataloguePollMs, look: () => poll.look() }),
     polling({ name: 'slot-watch', intervalMs: SLOT_WATCH_MS, look: () => watch.look() }),
   ];
@@ -76,7 +78,7 @@ async function superviseAll(parts: Parts): Promise<void> {
   }
 }
 
-// Sockets first, so that clients go elsewhere; then the loops, which journal what they have; the pool last.
+// Sockets first, so that clients go elsewhere; then the loops, which journal what they have; the pools last.
 async function stopAll(parts: Parts, gateway: Gateway, finished: Promise<void>): Promise<void> {
   await gateway.drain();
   parts.stopping.abort();
@@ -85,8 +87,9 @@ async function stopAll(parts: Parts, gateway: Gateway, finished: Promise<void>):
   await closeParts(parts);
 }
 
-async function closeParts({ database, metrics, stopping }: Parts): Promise<void> {
+async function closeParts({ database, policies, judging, metrics, stopping }: Parts): Promise<void> {
   stopping.abort();
+  await Promise.all([policies.close(), judging.close()]);
   await database.close();
   metrics.close();
 }

@@ -15,7 +15,7 @@ export function findClaimsFault(claims: RawClaims, settings: AuthSettings, nowSe
   return (
     findTimeFault(claims, settings, nowSeconds) ??
     findPartyFault(claims, settings) ??
-    (isHoldable(claims, MAX_DEPTH) ? undefined : 'too_deep')
+    (isHoldable(claims) ? undefined : 'too_deep')
   );
 }
 
@@ -40,9 +40,11 @@ function isUnixTime(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(value) && Math.abs(value) <= MAX_UNIX_SECONDS;
 }
 
-// Policies read the claims as jsonb, which holds neither U+0000 nor half a surrogate pair: better refused
-// here than as an error of every policy.
-function isHoldable(value: unknown, depth: number): boolean {
+/**
+ * Whether jsonb can hold a JSON value of at most `depth` levels. Policies read the claims as jsonb, which holds
+ * neither U+0000 nor half a surrogate pair: better refused here than as an error of every policy.
+ */
+export function isHoldable(value: unknown, depth = MAX_DEPTH): boolean {
   if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0');
   if (typeof value !== 'object' || value === null) return true;
   if (depth === 0) return false;

@@ -41,7 +41,7 @@ async function renew(identity: Identity, frame: AuthFrame, session: Session, dep
   if (!session.isOpen) return;
   if (judged === undefined) return session.refuse(UNDECIDED, { ref: frame.ref });
   session.renew(identity, frame.ref);
-  takeOn(identity, judged, session, deps.hub);
+  takeOn(identity, judged, session, deps);
 }
 
 const UNDECIDED: Refusal = { code: 'unavailable', message: 'The subscriptions cannot be judged at the moment' };
@@ -50,7 +50,7 @@ async function judgeOrUndefined(
   identity: Identity,
   session: Session,
   deps: AuthFrameDeps,
-): Promise<Judged[] | undefined> {
+): Promise<readonly Judged[] | undefined> {
   try {
     return await judgeAgain(identity, session, deps);
   } catch (err) {

@@ -16,11 +16,12 @@ import { GATEWAY_BOUNDS, type GatewayBounds, type GatewayConfig, type GatewaySet
 import type { HealthReport } from './health-report.ts';
 import { createHttpServer } from './http-server.ts';
 import { registerOperationsRoutes } from './operations-routes.ts';
+import { type Permissions, registerPermissionRoutes } from './permission-routes.ts';
 import { registerRealtimeRoute } from './realtime-route.ts';
 import { limitRequests } from './request-limit.ts';
 import type { Session } from './session.ts';
 import { handleTextFrame, type SessionFramesDeps } from './session-frames.ts';
-import { SubscribedChannels } from './subscribed-channels.ts';
+import type { SubscribedChannels } from './subscribed-channels.ts';
 import { registerTicketRoute } from './ticket-route.ts';
 import { UnauthenticatedSockets } from './unauthenticated-sockets.ts';
 
@@ -32,6 +33,11 @@ export type GatewayDeps = {
   readonly hub: Hub;
   readonly authenticator: Authenticator;
   readonly subscribePolicy: SubscribePolicy;
+  /** Shared with the review of live subscriptions. */
+  readonly subscribedChannels: SubscribedChannels;
+  /** How many reviews of live subscriptions have begun. */
+  readonly reviewsBegun: () => number;
+  readonly permissions: Permissions;
   /** The position up to which everything has been handed to the hub; read in one turn with `hub.subscribe`. */
   readonly position: () => Position;
   readonly health: () => HealthReport;
@@ -110,6 +116,7 @@ function registerRoutes(app: FastifyInstance, wired: Wired): void {
   app.register(async (scope) => {
     if (limits.rateLimit) limitRequests(scope, { perMinute: limits.requestsPerMinute, now });
     registerTicketRoute(scope, { ...wired, tickets });
+    registerPermissionRoutes(scope, { ...wired, roles: settings.auth });
   });
 }
 
@@ -119,7 +126,6 @@ function framesDeps(wired: Wired): SessionFramesDeps {
     ...wired,
     allowAnon: auth.allowAnon,
     anonymous: anonymousIdentity(),
-    subscribedChannels: new SubscribedChannels(),
     maxSubscriptions: socket.maxSubscriptions,
     maxUnauthenticatedFrameBytes: socket.maxUnauthenticatedFrameBytes,
   };

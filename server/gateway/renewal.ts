@@ -6,45 +6,70 @@ import type { Identity } from '../auth/identity.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Subscription } from '../hub/subscription.ts';
 import type { SubscribePolicy } from '../policies/subscribe-decision.ts';
+import type { EndReason } from '../protocol/server-frame.ts';
+import type { Metrics } from '../stats/metrics.ts';
 import type { Peer } from './peer.ts';
+import { endSubscription, findEndReason } from './standing.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
 
 export type RenewalDeps = {
   readonly hub: Hub;
   readonly subscribePolicy: SubscribePolicy;
   readonly subscribedChannels: SubscribedChannels;
+  /** How many reviews have begun: decisions that are older than the last one may be outdated. */
+  readonly reviewsBegun: () => number;
+  readonly metrics: Pick<Metrics, 'endedSubscriptions'>;
 };
 
-export type Judged = { readonly subscription: Subscription; readonly isAllowed: boolean };
+/** `endReason` is undefined where the subscription goes on. */
+export type Judged = { readonly subscription: Subscription; readonly endReason: EndReason | undefined };
+
+/** Reviews that may begin while one connection is judged, before it is given up. */
+const MAX_TRIES = 5;
 
 /**
  * Asks for every subscription of the connection whether `identity` may have it; one after the other, so that
- * one client's renewals never take more than one connection of the database.
+ * one client's renewals never take more than one connection of the database. Undefined if that cannot be said.
  */
-export async function judgeAgain(identity: Identity, peer: Peer, deps: RenewalDeps): Promise<Judged[]> {
+export async function judgeAgain(
+  identity: Identity,
+  peer: Peer,
+  deps: RenewalDeps,
+): Promise<readonly Judged[] | undefined> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const begun = deps.reviewsBegun();
+    const judged = await judgeOnce(identity, peer, deps);
+    // A review that began meanwhile looked at the old identity only.
+    if (judged === undefined || begun === deps.reviewsBegun() || !peer.isOpen) return judged;
+  }
+  return undefined;
+}
+
+async function judgeOnce(identity: Identity, peer: Peer, deps: RenewalDeps): Promise<readonly Judged[] | undefined> {
   const judged: Judged[] = [];
   for (const subscription of [...peer.connection.subscriptions.values()]) {
-    const channel = deps.subscribedChannels.of(subscription);
-    const decision = await deps.subscribePolicy.decide(identity, channel);
-    judged.push({ subscription, isAllowed: decision.allowed });
+    const subscribed = deps.subscribedChannels.of(subscription);
+    const decision = await deps.subscribePolicy.decide(identity, subscribed.channel);
+    if (!decision.allowed && decision.refusal.code === 'unavailable') return undefined;
+    judged.push({ subscription, endReason: findEndReason(subscription, subscribed, identity, decision) });
     if (!peer.isOpen) break;
   }
   return judged;
 }
 
 /** Puts the connection under `identity`: allowed subscriptions move to its group, the others end and are told. */
-export function takeOn(identity: Identity, judged: readonly Judged[], peer: Peer, hub: Hub): void {
+export function takeOn(identity: Identity, judged: readonly Judged[], peer: Peer, deps: RenewalDeps): void {
+  const { hub, metrics } = deps;
   peer.connection.identity = identity;
-  for (const { subscription, isAllowed } of judged) {
+  for (const { subscription, endReason } of judged) {
     // It may have ended meanwhile by other means.
     if (!peer.connection.subscriptions.has(subscription.id)) continue;
-    if (isAllowed) hub.regroup(subscription, { ...subscription.group.spec, identity });
-    else endNotAllowed(subscription, peer, hub);
+    if (endReason === undefined) {
+      hub.regroup(subscription, { ...subscription.group.spec, identity });
+      deps.subscribedChannels.noteDecided(subscription);
+    } else {
+      metrics.endedSubscriptions.inc({ reason: endReason });
+      endSubscription(subscription, endReason, hub);
+    }
   }
-}
-
-function endNotAllowed(subscription: Subscription, peer: Peer, hub: Hub): void {
-  const { channelName } = subscription.group.spec;
-  hub.unsubscribe(subscription);
-  peer.reply({ type: 'unsubscribed', channel: channelName, subscriptionId: subscription.id, reason: 'not_allowed' });
 }

@@ -3,15 +3,17 @@
 // comes, behind the reply, and none at or below it does.
 
 import { randomBytes } from 'node:crypto';
+import type { Identity } from '../auth/identity.ts';
 import type { GroupSpec } from '../hub/group-spec.ts';
 import type { Hub } from '../hub/hub.ts';
+import { must } from '../lib/assert.ts';
 import { type Position, parsePosition } from '../lib/position.ts';
-import type { SubscribePolicy } from '../policies/subscribe-decision.ts';
+import type { Allowed, RowFilterResult, SubscribePolicy } from '../policies/subscribe-decision.ts';
 import { type ParsedChannel, parseChannelName } from '../protocol/channel-name.ts';
-import type { SubscribeFrame } from '../protocol/client-frame.ts';
+import type { FilterFrame, SubscribeFrame } from '../protocol/client-frame.ts';
 import type { Refusal } from '../protocol/error-codes.ts';
 import type { Warning } from '../protocol/server-frame.ts';
-import { readFilter } from './event-filter.ts';
+import { readEventFilter } from './event-filter.ts';
 import type { Peer } from './peer.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
 
@@ -19,6 +21,8 @@ export type SubscribeDeps = {
   readonly hub: Hub;
   readonly subscribePolicy: SubscribePolicy;
   readonly subscribedChannels: SubscribedChannels;
+  /** How many reviews of live subscriptions have begun. */
+  readonly reviewsBegun: () => number;
   /** The position up to which everything has been handed to the hub. */
   readonly position: () => Position;
   readonly maxSubscriptions: number;
@@ -28,19 +32,34 @@ type Plan =
   | {
       readonly ok: true;
       readonly channel: ParsedChannel;
+      readonly watch: string | null;
       readonly events: GroupSpec['events'];
+      readonly filter: GroupSpec['filter'];
       readonly warnings: readonly Warning[];
     }
   | { readonly ok: false; readonly refusal: Refusal };
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** Reviews that may begin while one subscription is decided, before it is given up. */
+const MAX_TRIES = 5;
 
 /** Handles one frame; rejects only if the decision could not be made. */
 export async function subscribe(frame: SubscribeFrame, peer: Peer, deps: SubscribeDeps): Promise<void> {
-  const plan = await planSubscription(frame, peer, deps);
+  const plan = await planUpToDate(frame, peer, deps);
   if (!peer.isOpen) return;
   if (!plan.ok) return peer.refuse(plan.refusal, { ref: frame.ref, channel: frame.channel });
   goLive(frame, plan, peer, deps);
+}
+
+// A review looks at what is live when it begins. What was decided before and goes live after it would be seen
+// by neither: so it is decided once more.
+async function planUpToDate(frame: SubscribeFrame, peer: Peer, deps: SubscribeDeps): Promise<Plan> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const begun = deps.reviewsBegun();
+    const plan = await planSubscription(frame, peer, deps);
+    if (!plan.ok || begun === deps.reviewsBegun() || !peer.isOpen) return plan;
+  }
+  return refuse('unavailable', 'Channels and policies are changing too fast to decide');
 }
 
 async function planSubscription(frame: SubscribeFrame, peer: Peer, deps: SubscribeDeps): Promise<Plan> {
@@ -50,27 +69,52 @@ async function planSubscription(frame: SubscribeFrame, peer: Peer, deps: Subscri
   }
   const parsed = parseChannelName(frame.channel, frame.filter?.schema);
   if (!parsed.ok) return parsed;
-  const decision = await deps.subscribePolicy.decide(connection.identity, parsed.channel);
+  const { channel } = parsed;
+  const { identity } = connection;
+  const decision = await deps.subscribePolicy.decide(identity, channel);
   // Access comes first: a filter's errors would tell whoever may not subscribe what exists.
   if (!decision.allowed) return { ok: false, refusal: decision.refusal };
-  const filter = readFilter(parsed.channel, frame.filter);
-  if (!filter.ok) return filter;
+  const events = readEventFilter(channel, frame.filter);
+  if (!events.ok) return events;
   if (frame.since !== undefined && !isSince(frame.since)) {
     return refuse('bad_since', 'since is a position or a messageId');
   }
   if (frame.snapshot === true) return refuse('snapshot_unavailable', 'Snapshots are not available yet');
-  return { ok: true, channel: parsed.channel, events: filter.events, warnings: decision.warnings };
+  const rows = await readRowFilter(frame.filter, decision, identity, deps);
+  if (!rows.ok) return rows;
+  const warnings = frame.filter?.where === undefined ? [] : decision.whereWarnings;
+  return {
+    ok: true,
+    channel,
+    watch: decision.watch,
+    events: events.events,
+    filter: rows.filter,
+    warnings: [...decision.warnings, ...warnings],
+  };
 }
+
+async function readRowFilter(
+  filter: FilterFrame | undefined,
+  { table }: Allowed,
+  identity: Identity,
+  { subscribePolicy }: SubscribeDeps,
+): Promise<RowFilterResult> {
+  if (filter === undefined || (filter.where === undefined && filter.columns === undefined)) return UNFILTERED;
+  return subscribePolicy.readFilter(identity, must(table, 'the rules of a table'), filter);
+}
+
+const UNFILTERED: RowFilterResult = { ok: true, filter: null };
 
 function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: Peer, deps: SubscribeDeps): void {
   const { connection } = peer;
-  const { channel, events, warnings } = plan;
+  const { channel, watch, events, filter, warnings } = plan;
   // Read first: should it fail, nothing has been subscribed yet.
   const position = deps.position();
   const id = randomBytes(9).toString('base64url');
-  const spec: GroupSpec = { dialect: 'rowcast', channelName: channel.name, events, identity: connection.identity };
+  const { identity } = connection;
+  const spec: GroupSpec = { dialect: 'rowcast', channelName: channel.name, events, filter, identity };
   const subscription = deps.hub.subscribe({ id, connection, channel: channel.canonical, spec });
-  deps.subscribedChannels.remember(subscription, channel);
+  deps.subscribedChannels.remember(subscription, { channel, watch });
   const about = { channel: frame.channel, subscriptionId: id, position };
   // What was missed cannot be replayed yet, and a gap is never silent.
   const recovery = frame.since === undefined ? {} : { recovered: false, reason: 'unknown' };
@@ -83,6 +127,6 @@ function isSince(text: string): boolean {
   return parsePosition(text) !== undefined || UUID.test(text);
 }
 
-function refuse(code: Refusal['code'], message: string): Plan {
+function refuse(code: Refusal['code'], message: string): Extract<Plan, { ok: false }> {
   return { ok: false, refusal: { code, message } };
 }

@@ -56,6 +56,17 @@ describeEachPostgres('a login without superuser', (postgres) => {
     });
   });
 
+  it('runs policies itself, and says so', async () => {
+    await withPlainApp(postgres, async ({ logLines, database }, login) => {
+      const warnings = logLines.filter(({ level, fields }) => level === 'warn' && fields.login === login.user);
+      expect(warnings.map(({ message }) => message)).toContainEqual(
+        expect.stringContaining('policies run on the main login'),
+      );
+      const made = 'select from pg_roles, pg_database where datname = $1 and rolname = $2 || pg_database.oid';
+      expect(await database.query(made, [database.name, 'rowcast_policies_'])).toEqual([]);
+    });
+  });
+
   it('may not watch the table of another, and the error names the statement to run', async () => {
     await withPlainApp(postgres, async (app, login) => {
       const client = new Client({ connectionString: app.database.urlAs(login.user, login.password) });

@@ -10,7 +10,7 @@ import {
   type SubscriptionStatus,
 } from '../../client/rowcast.js';
 import { textFrame } from '../../server/protocol/websocket-frame.ts';
-import { type OpenGateway, openGateway, positionAt, token } from '../gateway/open-gateway.ts';
+import { ALLOWED, type OpenGateway, openGateway, policyOf, positionAt, token } from '../gateway/open-gateway.ts';
 import { until } from '../rig/until.ts';
 
 const backoff = { initialMs: 5, maxMs: 20 };
@@ -59,12 +59,10 @@ describe('subscribing', () => {
   it('that fails for a while is asked for again', async () => {
     let failures = 1;
     await using server = await openGateway({
-      policy: {
-        decide: async () => {
-          if (failures-- > 0) throw new Error('down');
-          return { allowed: true, warnings: [{ code: 'w', message: 'careful' }] };
-        },
-      },
+      policy: policyOf(async () => {
+        if (failures-- > 0) throw new Error('down');
+        return { ...ALLOWED, warnings: [{ code: 'w', message: 'careful' }] };
+      }),
     });
     await using client = open(server);
     const statuses: SubscriptionStatus[] = [];
@@ -269,7 +267,7 @@ describe('a token', () => {
   });
 
   it('is not needed where anonymous connections are allowed', async () => {
-    const policy = { decide: async () => ({ allowed: true, warnings: [] }) as const };
+    const policy = policyOf(async () => ALLOWED);
     await using server = await openGateway({ env: { ROWCAST_ALLOW_ANON: 'true' }, policy });
     await using client = createDisposable(server.http, { backoff });
     await client.subscribe('db:posts').ready;

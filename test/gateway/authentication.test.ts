@@ -1,9 +1,9 @@
 // Owns the behaviour of a socket's authentication: every way in, tries and deadline, renewal, expiry.
 
 import { describe, expect, it } from 'vitest';
-import type { SubscribePolicy } from '../../server/policies/subscribe-decision.ts';
 import { CHANNEL_UNAVAILABLE } from '../../server/protocol/error-codes.ts';
-import { openGateway, SECRET, token, USER } from './open-gateway.ts';
+import type { EndReason } from '../../server/protocol/server-frame.ts';
+import { ALLOWED, openGateway, policyOf, refusal, SECRET, token, USER } from './open-gateway.ts';
 
 const OTHER = '660e8400-e29b-41d4-a716-446655440000';
 
@@ -182,12 +182,10 @@ describe('a renewed token', () => {
 
   it('changes nothing while its subscriptions cannot be judged', async () => {
     let isDown = false;
-    const policy: SubscribePolicy = {
-      decide: async () => {
-        if (isDown) throw new Error('the database is down');
-        return { allowed: true, warnings: [] };
-      },
-    };
+    const policy = policyOf(async () => {
+      if (isDown) throw new Error('the database is down');
+      return ALLOWED;
+    });
     await using server = await openGateway({ policy });
     const socket = await server.login();
     await socket.ask({ type: 'subscribe', channel: 'order:1' });
@@ -197,6 +195,51 @@ describe('a renewed token', () => {
     const [connection] = server.hub.connections();
     expect(connection?.identity.role).toBe('authenticated');
     expect(connection?.subscriptions.size).toBe(1);
+  });
+
+  it('changes nothing while policies cannot decide, for that is no refusal', async () => {
+    let isBusy = false;
+    const policy = policyOf(async () =>
+      isBusy ? refusal({ code: 'unavailable', message: 'no answer in time' }) : ALLOWED,
+    );
+    await using server = await openGateway({ policy });
+    const socket = await server.login();
+    await socket.ask({ type: 'subscribe', channel: 'order:1' });
+    isBusy = true;
+    expect(await socket.ask({ type: 'auth', token: token() })).toMatchObject({ type: 'error', code: 'unavailable' });
+    expect([...server.hub.activeChannels()]).toEqual([{ channel: 'order:1', subscriptions: 1 }]);
+  });
+
+  it('tells why each subscription ended', async () => {
+    let endReason: EndReason | undefined;
+    const policy = policyOf(async () =>
+      endReason === undefined ? ALLOWED : refusal({ code: 'channel_unavailable', message: 'no' }, endReason),
+    );
+    await using server = await openGateway({ policy });
+    const socket = await server.login();
+    await socket.ask({ type: 'subscribe', channel: 'order:1' });
+    endReason = 'channel_disabled';
+    await socket.ask({ type: 'auth', token: token() });
+    expect(await socket.next()).toMatchObject({ type: 'unsubscribed', reason: 'channel_disabled' });
+  });
+
+  it('is judged once more when a review began meanwhile, and given up when reviews never end', async () => {
+    let decisions = 0;
+    let reviewsToCome = 0;
+    const policy = policyOf(async () => {
+      decisions += 1;
+      if (reviewsToCome > 0) server.reviews.begun += 1;
+      reviewsToCome -= 1;
+      return ALLOWED;
+    });
+    await using server = await openGateway({ policy });
+    const socket = await server.login();
+    await socket.ask({ type: 'subscribe', channel: 'order:1' });
+    [decisions, reviewsToCome] = [0, 1];
+    expect(await socket.ask({ type: 'auth', token: token() })).toMatchObject({ type: 'auth_success' });
+    expect(decisions).toBe(2);
+    reviewsToCome = Number.POSITIVE_INFINITY;
+    expect(await socket.ask({ type: 'auth', token: token() })).toMatchObject({ type: 'error', code: 'unavailable' });
   });
 });
 
@@ -234,12 +277,10 @@ describe('a connection without a token', () => {
 
   it('has the role anon where that is allowed', async () => {
     const seen: string[] = [];
-    const policy: SubscribePolicy = {
-      decide: async (identity) => {
-        seen.push(JSON.stringify(identity.claims));
-        return { allowed: false, refusal: { code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'no' } };
-      },
-    };
+    const policy = policyOf(async (identity) => {
+      seen.push(JSON.stringify(identity.claims));
+      return refusal({ code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'no' });
+    });
     await using server = await openGateway({ env: allowed, policy });
     const socket = await server.connect();
     const answer = await socket.ask({ type: 'subscribe', channel: 'order:1' });

@@ -7,7 +7,7 @@ import type { Authenticator, AuthVerdict } from '../../server/auth/authenticator
 import { anonymousIdentity } from '../../server/auth/make-identity.ts';
 import { textFrame } from '../../server/protocol/websocket-frame.ts';
 import { until } from '../rig/until.ts';
-import { openGateway, token } from './open-gateway.ts';
+import { ALLOWED, openGateway, policyOf, token } from './open-gateway.ts';
 
 describe('the size of a frame', () => {
   it('may reach 64 KiB, and 8 KiB before authentication', async () => {
@@ -127,7 +127,7 @@ it('stops reading a socket whose frames pile up, and answers all of them in the 
   await using server = await openGateway({
     env: { ROWCAST_RATE_LIMIT: 'off' },
     bounds: { pendingFrames: 4 },
-    policy: { decide: () => decided.then(() => ({ allowed: true, warnings: [] })) },
+    policy: policyOf(() => decided.then(() => ALLOWED)),
   });
   const socket = await server.login();
   socket.send({ type: 'subscribe', channel: 'order:1' });

@@ -10,11 +10,14 @@ import { loadConfig } from '../../server/config/config.ts';
 import { createGateway, type GatewayDeps } from '../../server/gateway/gateway.ts';
 import type { GatewayBounds } from '../../server/gateway/gateway-settings.ts';
 import type { HealthReport } from '../../server/gateway/health-report.ts';
+import type { Permissions } from '../../server/gateway/permission-routes.ts';
+import { SubscribedChannels } from '../../server/gateway/subscribed-channels.ts';
 import { Hub } from '../../server/hub/hub.ts';
 import type { LogFields, Logger } from '../../server/lib/logger.ts';
 import { formatPosition, type Position, toEpoch, toLsn } from '../../server/lib/position.ts';
-import type { SubscribePolicy } from '../../server/policies/subscribe-decision.ts';
-import { CHANNEL_UNAVAILABLE } from '../../server/protocol/error-codes.ts';
+import type { Allowed, SubscribeDecision, SubscribePolicy } from '../../server/policies/subscribe-decision.ts';
+import { CHANNEL_UNAVAILABLE, type Refusal } from '../../server/protocol/error-codes.ts';
+import type { EndReason } from '../../server/protocol/server-frame.ts';
 import { createMetrics } from '../../server/stats/metrics.ts';
 import { TestSocket } from './test-socket.ts';
 
@@ -27,6 +30,8 @@ export type OpenOptions = {
   readonly bounds?: Partial<GatewayBounds> | undefined;
   /** Default: admins and `authenticated` may subscribe to everything but channels that contain `secret`. */
   readonly policy?: SubscribePolicy | undefined;
+  /** Default: no policies, and everything is denied. */
+  readonly permissions?: Permissions | undefined;
   readonly health?: (() => HealthReport) | undefined;
   /** Default: the real one, over the secret of the tests. */
   readonly authenticator?: Authenticator | undefined;
@@ -50,6 +55,8 @@ export async function openGateway(options: OpenOptions = {}) {
     now,
   });
   const stream = { position: positionAt(100n) };
+  const reviews = { begun: 0 };
+  const subscribedChannels = new SubscribedChannels();
   const perWindow = config.auth.failuresPerMinute;
   const deps: GatewayDeps = {
     config,
@@ -68,6 +75,9 @@ export async function openGateway(options: OpenOptions = {}) {
         onRefusal: (reason) => metrics.authFailures.inc({ reason }),
       }),
     subscribePolicy: options.policy ?? defaultPolicy,
+    subscribedChannels,
+    reviewsBegun: () => reviews.begun,
+    permissions: options.permissions ?? NO_PERMISSIONS,
     position: () => stream.position,
     health: options.health ?? (() => ({ ready: true, reasons: [] })),
     metrics,
@@ -85,6 +95,9 @@ export async function openGateway(options: OpenOptions = {}) {
     log,
     metrics,
     stream,
+    /** Counts reviews of live subscriptions; none runs by itself here. */
+    reviews,
+    subscribedChannels,
     http,
     url,
     port,
@@ -124,15 +137,39 @@ export function positionAt(lsn: bigint, index = 0): Position {
   return formatPosition({ epoch: toEpoch(1), lsn: toLsn(lsn), index });
 }
 
-const defaultPolicy: SubscribePolicy = {
-  decide: async (identity: Identity, channel) => {
-    const isKnown = !channel.canonical.includes('secret') && !channel.canonical.includes('missing');
-    if (identity.isAdmin || (identity.role === 'authenticated' && isKnown)) return { allowed: true, warnings: [] };
-    return {
-      allowed: false,
-      refusal: { code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'for admins' },
-    };
-  },
+/** A decision that allows a channel which is no table. */
+export const ALLOWED: Allowed = {
+  allowed: true,
+  warnings: [],
+  whereWarnings: [],
+  table: null,
+  watch: null,
+  isComplete: true,
+};
+
+/** A policy that gives each question the same answer. */
+export function policyOf(decide: SubscribePolicy['decide']): SubscribePolicy {
+  return {
+    decide,
+    review: (questions) => Promise.all(questions.map(({ identity, channel }) => decide(identity, channel))),
+    readFilter: async () => ({ ok: true, filter: null }),
+  };
+}
+
+/** A refusal as policies give it. */
+export function refusal(refusal: Refusal, endReason: EndReason = 'not_allowed'): SubscribeDecision {
+  return { allowed: false, refusal, endReason };
+}
+
+const defaultPolicy = policyOf(async (identity: Identity, channel) => {
+  const isKnown = !channel.canonical.includes('secret') && !channel.canonical.includes('missing');
+  if (identity.isAdmin || (identity.role === 'authenticated' && isKnown)) return ALLOWED;
+  return refusal({ code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'for admins' });
+});
+
+const NO_PERMISSIONS: Permissions = {
+  list: async () => ({ subscribe: { policies: [] }, publish: { policies: [] } }),
+  check: async () => ({ allowed: false, reason: 'no_channel', message: '', channel: null, policies: [] }),
 };
 
 function configOf(env: Record<string, string>) {

@@ -1,7 +1,7 @@
 // Owns the order of stopping: unready, frames in flight answered, 1012 to everybody, then nothing listens.
 
 import { describe, expect, it } from 'vitest';
-import { openGateway, token } from './open-gateway.ts';
+import { ALLOWED, openGateway, policyOf, token } from './open-gateway.ts';
 
 describe('draining', () => {
   it('is unready at once, lets nobody in, and closes all with 1012', async () => {
@@ -27,13 +27,11 @@ describe('draining', () => {
     });
     await using server = await openGateway({
       env: { ROWCAST_SHUTDOWN_SPREAD: '0' },
-      policy: {
-        decide: async () => {
-          asked();
-          await decided;
-          return { allowed: true, warnings: [] };
-        },
-      },
+      policy: policyOf(async () => {
+        asked();
+        await decided;
+        return ALLOWED;
+      }),
     });
     const socket = await server.login();
     socket.send({ type: 'subscribe', channel: 'order:1' });
@@ -49,7 +47,7 @@ describe('draining', () => {
     await using server = await openGateway({
       env: { ROWCAST_SHUTDOWN_SPREAD: '0', ROWCAST_SHUTDOWN_DRAIN: '50ms' },
       bounds: { closeGraceMs: 60_000 },
-      policy: { decide: () => new Promise(() => {}) },
+      policy: policyOf(() => new Promise(() => {})),
     });
     const [busy, deaf] = [await server.login(), await server.login()];
     busy.send({ type: 'subscribe', channel: 'order:1' });

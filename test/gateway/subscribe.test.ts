@@ -2,9 +2,8 @@
 // when, and how several subscriptions of one channel are told apart.
 
 import { describe, expect, it } from 'vitest';
-import type { SubscribePolicy } from '../../server/policies/subscribe-decision.ts';
 import { textFrame } from '../../server/protocol/websocket-frame.ts';
-import { type OpenGateway, openGateway, positionAt } from './open-gateway.ts';
+import { ALLOWED, type OpenGateway, openGateway, policyOf, positionAt, refusal } from './open-gateway.ts';
 import type { Frame } from './test-socket.ts';
 
 describe('subscribe', () => {
@@ -27,7 +26,7 @@ describe('subscribe', () => {
     const decided = new Promise<void>((resolve) => {
       decide = resolve;
     });
-    const policy: SubscribePolicy = { decide: () => decided.then(() => ({ allowed: true, warnings: [] })) };
+    const policy = policyOf(() => decided.then(() => ALLOWED));
     await using server = await openGateway({ policy });
     const socket = await server.login();
     socket.send({ type: 'subscribe', channel: 'order:1' });
@@ -49,7 +48,7 @@ describe('subscribe', () => {
 
   it('passes on the warnings of the decision', async () => {
     const warnings = [{ code: 'no_identity', message: 'deletes cannot be judged' }];
-    await using server = await openGateway({ policy: { decide: async () => ({ allowed: true, warnings }) } });
+    await using server = await openGateway({ policy: policyOf(async () => ({ ...ALLOWED, warnings })) });
     const socket = await server.login();
     expect(await socket.ask({ type: 'subscribe', channel: 'db:posts' })).toMatchObject({
       type: 'subscribed',
@@ -101,8 +100,8 @@ describe('subscribe', () => {
     ['an event that no table has', { channel: 'db:posts', filter: { event: 'UPSERT' } }, 'bad_filter'],
     ['an event in lower case', { channel: 'db:posts', filter: { event: 'insert' } }, 'bad_filter'],
     ['a list with one wrong event', { channel: 'db:posts', filter: { event: ['INSERT', 'x'] } }, 'bad_filter'],
-    ['a where', { channel: 'db:posts', filter: { where: { a: 1 } } }, 'bad_filter'],
-    ['columns', { channel: 'db:posts', filter: { columns: ['id'] } }, 'bad_filter'],
+    ['a where on a channel that is no table', { channel: 'order:1', filter: { where: { a: 1 } } }, 'bad_filter'],
+    ['columns of a channel that is no table', { channel: 'order:1', filter: { columns: ['id'] } }, 'bad_filter'],
     ['a schema on a channel that is no table', { channel: 'order:1', filter: { schema: 'public' } }, 'bad_filter'],
     ['a since that is none', { channel: 'db:posts', since: 'yesterday' }, 'bad_since'],
     ['a snapshot', { channel: 'db:posts', snapshot: true }, 'snapshot_unavailable'],
@@ -128,8 +127,8 @@ describe('subscribe', () => {
   });
 
   it('tells admins the detail of a refusal', async () => {
-    const refusal = { code: 'channel_unavailable', message: 'no', detail: 'alter publication …' } as const;
-    await using server = await openGateway({ policy: { decide: async () => ({ allowed: false, refusal }) } });
+    const said = { code: 'channel_unavailable', message: 'no', detail: 'alter publication …' } as const;
+    await using server = await openGateway({ policy: policyOf(async () => refusal(said)) });
     const admin = await server.login({ role: 'service_role' });
     expect(await admin.ask({ type: 'subscribe', channel: 'db:x' })).toMatchObject({ detail: 'alter publication …' });
     const user = await server.login();
@@ -137,13 +136,38 @@ describe('subscribe', () => {
   });
 
   it('answers internal when the decision fails, says nothing of the cause, and goes on', async () => {
-    const policy: SubscribePolicy = { decide: () => Promise.reject(new Error('password of postgres')) };
+    const policy = policyOf(() => Promise.reject(new Error('password of postgres')));
     await using server = await openGateway({ policy });
     const socket = await server.login();
     const answer = await socket.ask({ type: 'subscribe', channel: 'db:x', ref: 1 });
     expect(answer).toEqual({ type: 'error', message: 'Internal error', code: 'internal', retryable: true, ref: 1 });
     expect(server.log.lines.join()).toContain('password of postgres');
     expect(await socket.ask({ type: 'ping' })).toEqual({ type: 'pong' });
+  });
+
+  it('is decided once more when a review of live subscriptions began meanwhile', async () => {
+    const answers = [ALLOWED, refusal({ code: 'channel_unavailable', message: 'no' })];
+    const policy = policyOf(async () => {
+      if (answers.length === 2) server.reviews.begun += 1;
+      return answers.shift() ?? ALLOWED;
+    });
+    await using server = await openGateway({ policy });
+    const socket = await server.login();
+    const answer = await socket.ask({ type: 'subscribe', channel: 'order:1' });
+    expect(answer).toMatchObject({ type: 'error', code: 'channel_unavailable' });
+    expect([...server.hub.activeChannels()]).toEqual([]);
+  });
+
+  it('is unavailable when reviews begin faster than it can be decided', async () => {
+    const policy = policyOf(async () => {
+      server.reviews.begun += 1;
+      return ALLOWED;
+    });
+    await using server = await openGateway({ policy });
+    const socket = await server.login();
+    const answer = await socket.ask({ type: 'subscribe', channel: 'order:1' });
+    expect(answer).toMatchObject({ type: 'error', code: 'unavailable', retryable: true });
+    expect([...server.hub.activeChannels()]).toEqual([]);
   });
 
   it('leaves nothing subscribed when the position cannot be read', async () => {
@@ -167,13 +191,11 @@ describe('subscribe', () => {
     const decided = new Promise<void>((resolve) => {
       decide = resolve;
     });
-    const policy: SubscribePolicy = {
-      decide: async () => {
-        asked();
-        await decided;
-        return { allowed: true, warnings: [] };
-      },
-    };
+    const policy = policyOf(async () => {
+      asked();
+      await decided;
+      return ALLOWED;
+    });
     await using server = await openGateway({ policy });
     const socket = await server.login();
     socket.send({ type: 'subscribe', channel: 'order:1' });
