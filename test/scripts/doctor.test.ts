@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Finding } from '../../scripts/doctor/finding.ts';
+import { settlePolicyLogin } from '../../server/db/policy-login.ts';
+import { collectingLog, migratedDatabase } from '../db/migrated.ts';
 import { openPooler } from '../rig/pooler.ts';
 import { describeEachPostgres, type TestDatabase } from '../rig/postgres.ts';
 import { runScript } from '../rig/run-script.ts';
@@ -74,6 +76,78 @@ describeEachPostgres('npm run doctor', (postgres) => {
       for (const name of [login, policies]) await database.query(`drop owned by ${name}`);
       for (const name of [login, policies, role]) await database.query(`drop role if exists ${name}`);
     }
+  });
+
+  it('prints a script whose policy login takes the roles, and none that sees everything', async () => {
+    await using database = await postgres.createDatabase();
+    const [login, policies] = [`login_${database.name}`, `policies_${database.name}`];
+    const [role, bypass] = [`role_${database.name}`, `bypass_${database.name}`];
+    await database.query(`create role ${login} login password 'p'; create role ${bypass} bypassrls`);
+    try {
+      const env = { ROWCAST_SLOT: database.slot, ROWCAST_ROLES: `${role},${bypass}` };
+      const url = database.urlAs(login, 'p');
+      const args = ['--script', '--policy-login', policies];
+      const { stdout } = await runScript('scripts/doctor.ts', { args, env: { ...env, DATABASE_URL: url } });
+      await database.query(`${stdout}; alter role ${policies} password 'p'`);
+      const policyUrl = database.urlAs(policies, 'p');
+      const { code, findings } = await examine(url, { ...env, ROWCAST_POLICY_DATABASE_URL: policyUrl });
+      expect(code).toBe(0);
+      expect(find(findings, 'policy login')).toMatchObject({ level: 'ok', message: expect.stringContaining(policies) });
+      expect(find(findings, `role ${role}`)).toBeUndefined();
+      expect(find(findings, `role ${bypass}`)?.message).toContain('has BYPASSRLS');
+    } finally {
+      for (const name of [login, policies]) await database.query(`drop owned by ${name}`);
+      for (const name of [login, policies, role, bypass]) await database.query(`drop role if exists ${name}`);
+    }
+  });
+
+  it('says which policy login is unfit, where it leads, and which roles it lacks', async () => {
+    await using database = await postgres.createDatabase();
+    await using other = await postgres.createDatabase();
+    const [policies, role] = [`policies_${database.name}`, `role_${database.name}`];
+    await database.query(`create role ${policies} login noinherit superuser password 'p'; create role ${role}`);
+    const examineWith = async (policyUrl: string): Promise<Finding[]> => {
+      const env = { ROWCAST_SLOT: database.slot, ROWCAST_ROLES: role, ROWCAST_POLICY_DATABASE_URL: policyUrl };
+      return (await examine(database.url, env)).findings;
+    };
+    try {
+      const policyUrl = database.urlAs(policies, 'p');
+      const sql = [`alter role ${policies} nosuperuser;`];
+      expect(find(await examineWith(policyUrl), 'policy login')).toMatchObject({ level: 'problem', sql });
+      await database.query(sql[0] ?? '');
+      const findings = await examineWith(policyUrl);
+      expect(find(findings, 'policy login')).toMatchObject({ level: 'ok' });
+      const lack = find(findings, `role ${role}`);
+      expect(lack).toMatchObject({ level: 'warning', sql: [expect.stringMatching(`^grant ${role} to ${policies}`)] });
+      await database.query(lack?.sql?.[0] ?? '');
+      expect(find(await examineWith(policyUrl), `role ${role}`)).toBeUndefined();
+
+      const message = (url: string) => examineWith(url).then((all) => find(all, 'policy login')?.message);
+      expect(await message(other.urlAs(policies, 'p'))).toContain('another database');
+      expect(await message(database.urlAs(policies, 'wrong'))).toContain('cannot connect');
+    } finally {
+      await database.query(`drop role ${policies}, ${role}`);
+    }
+  });
+
+  it('examines the policy login that the server made', async () => {
+    await using host = await migratedDatabase(postgres);
+    const { database, db } = host;
+    expect(find((await examine(database.url)).findings, 'policy login')?.message).toContain('is made by the server');
+    const roles = ['anon', 'authenticated'];
+    const log = collectingLog();
+    const made = await settlePolicyLogin({
+      pool: db.pool,
+      databaseUrl: database.url,
+      policyUrl: undefined,
+      roles,
+      log,
+    });
+    if (!made.ok) throw new Error(made.message);
+    const message = `${made.login} (made by the server)`;
+    expect(find((await examine(database.url)).findings, 'policy login')).toMatchObject({ level: 'ok', message });
+    await database.query(`alter role ${made.login} bypassrls`);
+    expect(find((await examine(database.url)).findings, 'policy login')).toMatchObject({ level: 'problem' });
   });
 
   it('finds a slot of that name in another database', async () => {
