@@ -81,6 +81,7 @@ column settings.singleton boolean not null default true
 column settings.publication_prefix text not null
 column settings.retention_days integer default 7
 column settings.updated_at timestamp with time zone not null default now()
+column settings.policy_password text
 column source_usage.source_id uuid not null
 column source_usage.month date not null
 column source_usage.accepted bigint not null default 0
@@ -251,28 +252,36 @@ function admit_message() returns trigger volatile security definer set search_pa
 function apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void volatile set search_path=pg_catalog, pg_temp
 function channel_name() returns text stable
 function channel_webhook_urls(name text) returns text[] stable
+function channels_fingerprint() returns text stable set search_path=pg_catalog, pg_temp
+function column_rules(relid oid) returns jsonb stable set search_path=""
 function deciding_channel(name text) returns TABLE(channel_id uuid, pattern text, enabled boolean, persist boolean, retention_days integer) stable
 function ensure_publications(prefix text) returns jsonb volatile
 function full_refusal(relid oid) returns text stable set search_path=pg_catalog, pg_temp
 function grant_access(app_roles text[], admin_roles text[]) returns text[] volatile
+function grant_policy_login(login name) returns void volatile
 function hashed_message_id(sender_id text, channel_name text, id uuid) returns uuid immutable
 function identity_gap(relid oid) returns text stable
 function is_published(relid oid, wants_full boolean) returns boolean stable
+function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[]) returns TABLE(question integer, sees_channel boolean, reads_table boolean, failure_state text, failure text) stable
+function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text) returns TABLE(state text, hits text[], failures text[]) stable
 function may_publish(relid oid) returns boolean stable
 function message_id("position" text) returns uuid stable
 function message_id("position" text, system_identifier text) returns uuid immutable
+function policy_rules(relid oid) returns jsonb stable set search_path=""
 function publication_prefix() returns text stable security definer set search_path=pg_catalog, pg_temp
 function publications_of(relid oid) returns name[] stable
 function publish(channel text, event text, payload jsonb) returns uuid volatile
 function reconcile_watched() returns TABLE(relation text, action text, ok boolean, detail text) volatile set lock_timeout=200ms
 function relation_name(relid oid) returns text stable
 function relation_oid(spelling text) returns oid stable set search_path=pg_catalog, pg_temp
+function rules_fingerprint(relids oid[]) returns text[] stable set search_path=pg_catalog, pg_temp
 function sees_all_channels(role_name name) returns boolean stable
 function set_full(relid oid) returns void volatile set search_path=pg_catalog, pg_temp
 function set_published(relid oid, published boolean) returns text volatile set search_path=pg_catalog, pg_temp
 function settle_channel() returns trigger volatile set search_path=pg_catalog, pg_temp
 function settled_watches() returns SETOF text stable
 function table_members(relid oid) returns TABLE(member oid, is_leaf boolean) stable
+function table_rules(relids oid[], role_names text[]) returns TABLE(relid oid, fingerprint text, rules jsonb) stable set search_path="", lock_timeout=1s
 function unwatch(relation regclass) returns void volatile
 function unwatch_all() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function uuid_v7() returns uuid volatile
@@ -292,9 +301,17 @@ grant insert (channel_name, event_name, id, payload) on messages to anon
 grant insert (channel_name, event_name, id, payload) on messages to authenticated
 closed to public: function admit_message()
 closed to public: function apply_watch(old_pattern text, new_pattern text, last_try boolean)
+closed to public: function channels_fingerprint()
+closed to public: function column_rules(relid oid)
 closed to public: function ensure_publications(prefix text)
 closed to public: function grant_access(app_roles text[], admin_roles text[])
+closed to public: function grant_policy_login(login name)
+closed to public: function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[])
+closed to public: function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text)
+closed to public: function policy_rules(relid oid)
 closed to public: function reconcile_watched()
+closed to public: function rules_fingerprint(relids oid[])
 closed to public: function set_published(relid oid, published boolean)
+closed to public: function table_rules(relids oid[], role_names text[])
 closed to public: function unwatch_all()
 closed to public: function watch_as_owner()
