@@ -39,8 +39,13 @@ export function policyCondition(
   const restrictive = role.policies.filter(({ isPermissive }) => !isPermissive);
   const asked = permissive.filter(isJudgeable);
   if (asked.length === 0 || !restrictive.every(isJudgeable)) return UNKNOWN;
-  const allowed = `(${asked.map(({ using }) => `(${using})`).join(' or ')})`;
-  const sql = [allowed, ...restrictive.map(({ using }) => `(${using})`)].join(' and ');
+  // In the order of Postgres, which tells whether one that raises is reached: restrictive ones first, by name, then
+  // the permissive ones from the last name to the first (relcache keeps them so, rowsecurity.c).
+  const allowed = asked
+    .map(({ using }) => `(${using})`)
+    .reverse()
+    .join(' or ');
+  const sql = [...restrictive.map(({ using }) => `(${using})`), `(${allowed})`].join(' and ');
   const read = [...asked, ...restrictive];
   const columns = read.some(({ readsWholeRow }) => readsWholeRow)
     ? [...rules.columns.keys()]
