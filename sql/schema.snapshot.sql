@@ -250,6 +250,7 @@ CREATE TRIGGER channels_watch_3_truncated AFTER TRUNCATE ON realtime.channels FO
 CREATE TRIGGER messages_admit BEFORE INSERT ON realtime.messages FOR EACH ROW EXECUTE FUNCTION realtime.admit_message()
 function admit_message() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void volatile set search_path=pg_catalog, pg_temp
+function carriers(relid oid) returns SETOF name stable
 function channel_name() returns text stable
 function channel_webhook_urls(name text) returns text[] stable
 function channels_fingerprint() returns text stable set search_path=pg_catalog, pg_temp

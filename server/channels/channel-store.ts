@@ -56,7 +56,7 @@ const FACTS = String.raw`
        where n.name like p.like_pattern
        order by p.literal_length desc, p.created_at, p.id limit 1))) as d on true
   left join lateral (
-    select k.oid, realtime.is_published(k.oid, false) as is_watched, coalesce(w.completed, false) as completed,
+    select k.oid, exists (select from realtime.carriers(k.oid)) as is_watched, coalesce(w.completed, false) as completed,
       realtime.identity_gap(k.oid) as identity_gap,
       not exists (
         select from realtime.table_members(k.oid) as m join pg_catalog.pg_class as p on p.oid = m.member

@@ -3,10 +3,8 @@ create or replace function realtime.is_published(relid oid, wants_full boolean) 
 language sql stable
 as $$
   select exists (
-      select from unnest(realtime.publications_of(is_published.relid)) p (name), realtime.publication_prefix() f (prefix)
-      where p.name <> f.prefix || '_messages'
-        and (p.name = f.prefix or starts_with(p.name::text, f.prefix || '_'))
-        and (p.name <> f.prefix or realtime.identity_gap(is_published.relid) is null))
+      select from realtime.carriers(is_published.relid) c (name)
+      where c.name <> realtime.publication_prefix() or realtime.identity_gap(is_published.relid) is null)
     and (not wants_full or not exists (
       select from realtime.table_members(is_published.relid) m join pg_catalog.pg_class c on c.oid = m.member
       where c.relreplident <> 'f'))
