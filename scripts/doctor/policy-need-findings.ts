@@ -55,7 +55,7 @@ function systemColumns({ oid }: WatchedTable, rules: TableRules, faults: KnownFa
     if (relid !== oid || roles.length === 0) return [];
     return {
       level: 'warning',
-      message: `policy ${policy} reads ${columns.join(', ')}, which no change carries: it raises (42703), and nothing is seen by ${roles.join(', ')}`,
+      message: `policy ${policy} reads ${columns.join(', ')}, which no change carries: it cannot be judged, and shows ${roles.join(', ')} nothing`,
       remedy: 'write it without system columns',
     };
   });
