@@ -67,7 +67,8 @@ export async function runKillOracle(options: KillOracleOptions): Promise<KillOra
   for (let kill = 0; kill < kills; kill++) {
     await using server = ServerProcess.spawn(env, plant);
     const client = subscribeTo(server, config);
-    await waitForMoment(server, random);
+    if (plant === undefined) await waitForMoment(server, random);
+    else await waitForAcknowledgement(server, database, random);
     await server.killed();
     lives.push(...(await client.ended()));
     died.push(await afterKill(database));
@@ -95,6 +96,26 @@ async function firstStart(env: Readonly<Record<string, string>>): Promise<void> 
 async function waitForMoment(server: ServerProcess, random: () => number): Promise<void> {
   if (random() < 0.75) await server.greeted();
   await sleep(20 + random() * 900);
+}
+
+// A planted bug shows only where something was acknowledged: on a slow machine that may take longer than a moment.
+async function waitForAcknowledgement(
+  server: ServerProcess,
+  database: TestDatabase,
+  random: () => number,
+): Promise<void> {
+  const confirmed = async (): Promise<string | undefined> => {
+    const rows = await database.query<{ lsn: string }>(
+      'select confirmed_flush_lsn::text as lsn from pg_replication_slots where slot_name = $1',
+      [database.slot],
+    );
+    return rows[0]?.lsn;
+  };
+  const before = await confirmed();
+  await server.greeted();
+  // Some bugs let nothing be acknowledged any more.
+  await until(async () => (await confirmed()) !== before, { timeoutMs: 5_000 }).catch(() => undefined);
+  await sleep(20 + random() * 300);
 }
 
 /** Subscribes as soon as the server greets; `ended` gives what came, once the server is gone. */
