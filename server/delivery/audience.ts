@@ -138,9 +138,11 @@ function viewAt(stretch: TableStretch, verdict: ViewerVerdict, index: number): n
   const event = stretch.eventAt(index);
   if (event === 'TRUNCATE') return verdict.seesTruncate ? SAME : HIDDEN;
   const old = verdictOf(verdict, stretch.oldAt(index));
+  const fresh = verdictOf(verdict, stretch.newAt(index));
+  // What was given up is told as a gap alone: half a verdict would make another event of it.
+  if (verdict.isWithheld && (fresh === UNKNOWN || old === UNKNOWN)) return HIDDEN;
   // A whole old row goes to those alone who are known to have seen it.
-  const isHidden = stretch.hasWholeOldRows && old === UNKNOWN;
-  return viewOf(event, verdictOf(verdict, stretch.newAt(index)), isHidden ? NO : old);
+  return viewOf(event, fresh, stretch.hasWholeOldRows && old === UNKNOWN ? NO : old);
 }
 
 function verdictOf({ sets }: ViewerVerdict, place: ImagePlace | undefined): number | undefined {

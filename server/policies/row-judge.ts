@@ -116,8 +116,9 @@ export class RowJudge {
     const raised = Map.groupBy(failures, ({ entry }) => entry);
     for (const [entry, rows] of hits.entries()) {
       const question = chunk[entry] as Question;
-      question.verdict = verdictOf(question, rows);
-      await this.#noteRaised(question, raised.get(entry) ?? []);
+      const failed = raised.get(entry) ?? [];
+      question.verdict = verdictOf(question, rows, failed);
+      await this.#noteRaised(question, failed);
     }
   }
 
@@ -155,12 +156,21 @@ function isOfNames({ sqlstate }: JudgeFailure): boolean {
   return sqlstate.startsWith('42') || sqlstate.startsWith('3F');
 }
 
-/** What is not true is false, or unknown where policies that might have let it through were not asked. */
-function verdictOf({ set, condition }: Question, hits: readonly number[] | 'all'): SetVerdict {
+/**
+ * What is not true is false; or unknown, where policies that might have let it through were not asked, or where
+ * the question was given up before it came to the row.
+ */
+function verdictOf(
+  { set, condition }: Question,
+  hits: readonly number[] | 'all',
+  failures: readonly JudgeFailure[],
+): SetVerdict {
   if (hits === 'all') return YES;
-  const otherwise = condition.isPartial ? UNKNOWN : NO;
-  if (hits.length === 0) return otherwise;
+  const isGivenUp = failures.some(({ row }) => row === 0);
+  const otherwise = condition.isPartial || isGivenUp ? UNKNOWN : NO;
+  if (hits.length === 0 && failures.length === 0) return otherwise;
   const verdict = new Uint8Array(set.size).fill(otherwise);
   for (const row of hits) verdict[row - 1] = YES;
+  for (const { row } of failures) if (row > 0) verdict[row - 1] = NO;
   return verdict;
 }
