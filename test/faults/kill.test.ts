@@ -69,7 +69,7 @@ it.each(Object.entries(PLANTS))(
   async (what, { plant, finding }) => {
     const report = await runKillOracle({
       postgres: newestPostgres(),
-      kills: 3,
+      kills: 2,
       random: randomFrom(seed),
       settleMs: 3_000,
       plant,

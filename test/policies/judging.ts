@@ -36,6 +36,8 @@ export interface Judging extends AsyncDisposable {
     askers: readonly Asker[],
   ): Promise<{ seen: number[][]; withheld: boolean[] }>;
   sql(text: string): Promise<unknown>;
+  /** Makes a table with row security that `anon` and `authenticated` may read; `T` in statements stands for its name. */
+  table(columns: string, ...statements: string[]): Promise<string>;
 }
 
 export type JudgingOptions = { readonly timeoutMs?: number; readonly maxPairs?: number; readonly patienceMs?: number };
@@ -60,6 +62,7 @@ export async function openJudging(postgres: TestPostgres, options: JudgingOption
     log,
   });
   const counts = { calls: 0, pairs: 0, raised: 0, quarantined: 0 };
+  let tables = 0;
   const judge = rowJudge({ migrated, policies, log, counts, options });
   return {
     migrated,
@@ -69,6 +72,17 @@ export async function openJudging(postgres: TestPostgres, options: JudgingOption
     ask: async (table, images, askers, xids = []) => (await ask(migrated, judge, { table, images, askers, xids })).seen,
     askAll: (table, images, askers) => ask(migrated, judge, { table, images, askers, xids: [] }),
     sql: (text) => migrated.db.pool.query(text),
+    table: async (columns, ...statements) => {
+      const name = `t${++tables}`;
+      const all = [
+        `create table T (${columns})`,
+        'alter table T enable row level security',
+        'grant select on T to anon, authenticated',
+        ...statements,
+      ];
+      await migrated.db.pool.query(all.join(';\n').replaceAll(/\bT\b/g, name));
+      return name;
+    },
     [Symbol.asyncDispose]: async () => {
       await policies.close();
       await migrated.close();

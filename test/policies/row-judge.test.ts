@@ -12,25 +12,13 @@ const anon: Asker = { role: 'anon' };
 
 describeEachPostgres('the judge of rows', (postgres) => {
   let judging: Judging;
-  let count = 0;
 
   beforeAll(async () => {
     judging = await openJudging(postgres, { timeoutMs: 500 });
   });
   afterAll(() => judging[Symbol.asyncDispose]());
 
-  /** A table with row security that `anon` and `authenticated` may read; T stands for its name. */
-  async function table(columns: string, ...statements: string[]): Promise<string> {
-    const name = `t${++count}`;
-    const all = [
-      `create table T (${columns})`,
-      'alter table T enable row level security',
-      'grant select on T to anon, authenticated',
-      ...statements,
-    ];
-    await judging.sql(all.join(';\n').replaceAll(/\bT\b/g, name));
-    return name;
-  }
+  const table: Judging['table'] = (...args) => judging.table(...args);
 
   const rows = (...images: Texts[]): Texts[] => images;
 
