@@ -41,6 +41,33 @@ export interface Filter {
   readonly event?: string | readonly string[];
   /** Schema of the table; default `public`. */
   readonly schema?: string;
+  /** Rows wanted of a table, e.g. `{ status: 'open', total: { gt: 100 } }`; see docs/protocol.md. */
+  readonly where?: Where;
+  /** Columns wanted of a table; the key is always among them. */
+  readonly columns?: readonly string[];
+}
+
+export type WhereScalar = string | number | boolean;
+/** Arrays are values of array columns. */
+export type WhereValue = WhereScalar | readonly WhereItem[];
+export type WhereItem = WhereScalar | null | readonly WhereItem[];
+
+export interface WhereOperators {
+  readonly eq?: WhereValue;
+  readonly neq?: WhereValue;
+  readonly gt?: WhereValue;
+  readonly gte?: WhereValue;
+  readonly lt?: WhereValue;
+  readonly lte?: WhereValue;
+  readonly in?: readonly WhereValue[];
+  readonly like?: string;
+  readonly ilike?: string;
+  readonly is?: null | boolean | 'not null';
+}
+
+/** Columns, and `and`, `or` (lists), `not`; several keys are joined by AND. */
+export interface Where {
+  readonly [columnOrLogic: string]: WhereScalar | null | WhereOperators | Where | readonly Where[];
 }
 
 export interface Warning {
