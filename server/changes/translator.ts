@@ -172,7 +172,7 @@ export function middleOf({ timestamp }: { readonly timestamp: string }, event: R
 }
 
 /** What the server sent of the row, in bytes. */
-function textBytes({ newTuple, oldTuple }: RowEntry): number {
+export function textBytes({ newTuple, oldTuple }: RowEntry): number {
   const sizeOf = (tuple: RowEntry['newTuple']): number => (tuple === null ? 0 : tuple.end - tuple.offset);
   return sizeOf(newTuple) + sizeOf(oldTuple);
 }

@@ -2,6 +2,7 @@
 // runs of neighbours of one table version, which are encoded together.
 
 import type { ChangeMessage } from '../changes/change-message.ts';
+import { textBytes } from '../changes/translator.ts';
 import type { Relation } from '../replication/relation.ts';
 import { FRAME_OVERHEAD_BYTES } from './frame-variant.ts';
 
@@ -23,17 +24,9 @@ export function endOfStretch(messages: readonly ChangeMessage[], from: number, m
   while (to < messages.length && bytes < maxBytes && received < MAX_RECEIVED_BYTES) {
     const message = messages[to++] as ChangeMessage;
     bytes += message.payload.length + FRAME_OVERHEAD_BYTES;
-    received += receivedBytes(message);
+    received += message.row === null ? 0 : textBytes(message.row.entry);
   }
   return to;
-}
-
-function receivedBytes({ row }: ChangeMessage): number {
-  if (row === null) return 0;
-  const { newTuple, oldTuple } = row.entry;
-  return (
-    (newTuple === null ? 0 : newTuple.end - newTuple.offset) + (oldTuple === null ? 0 : oldTuple.end - oldTuple.offset)
-  );
 }
 
 /** The runs of a stretch, in order. */
