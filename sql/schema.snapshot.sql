@@ -54,6 +54,17 @@ column history.wh_audience_count integer
 column history.wh_delivered_count integer
 column history.created_at timestamp with time zone
 column history.position text
+column message_counts.width_s integer not null
+column message_counts.bucket timestamp with time zone not null
+column message_counts.source text not null
+column message_counts.channel_key text not null
+column message_counts.event_name text not null
+column message_counts.is_removed boolean not null default false
+column message_counts.message_count bigint not null
+column message_counts.wh_audience_count bigint not null default 0
+column message_counts.wh_delivered_count bigint not null default 0
+column message_counts.first_position text not null
+column message_counts.last_position text not null
 column message_ids.message_id uuid not null
 column message_ids.content_hash bytea not null
 column message_ids.created_at timestamp with time zone not null default now()
@@ -82,6 +93,7 @@ column settings.publication_prefix text not null
 column settings.retention_days integer default 7
 column settings.updated_at timestamp with time zone not null default now()
 column settings.policy_password text
+column settings.max_message_bytes integer not null default 262144
 column source_usage.source_id uuid not null
 column source_usage.month date not null
 column source_usage.accepted bigint not null default 0
@@ -172,6 +184,9 @@ constraint realtime.checkpoint.checkpoint_epoch_check CHECK (((epoch >= 0) AND (
 constraint realtime.checkpoint.checkpoint_pkey PRIMARY KEY (singleton)
 constraint realtime.checkpoint.checkpoint_singleton_check CHECK (singleton)
 constraint realtime.granted_roles.granted_roles_pkey PRIMARY KEY (role_name)
+constraint realtime.message_counts.message_counts_pkey PRIMARY KEY (width_s, bucket, source, channel_key, event_name, is_removed)
+constraint realtime.message_counts.message_counts_source_known CHECK ((source = ANY (ARRAY['messages'::text, 'changes'::text])))
+constraint realtime.message_counts.message_counts_width_known CHECK ((width_s = ANY (ARRAY[60, 3600])))
 constraint realtime.message_ids.message_ids_pkey PRIMARY KEY (message_id)
 constraint realtime.messages.messages_channel_name_grammar CHECK ((((length(channel_name) >= 1) AND (length(channel_name) <= 200)) AND (channel_name ~ '^([A-Za-z0-9_.:/@=,;#-]|[^\u0001-\u007f])+$'::text)))
 constraint realtime.messages.messages_channel_name_reserved CHECK (((lower((channel_name COLLATE "C")) !~ '^(db:|presence:|realtime:)'::text) AND (lower((channel_name COLLATE "C")) <> 'system'::text)))
@@ -179,8 +194,10 @@ constraint realtime.messages.messages_event_name_length CHECK (((length(event_na
 constraint realtime.messages.messages_event_name_reserved CHECK (((lower((event_name COLLATE "C")) !~ '^(presence:|realtime:|pusher:|pusher_internal:|phx_)'::text) AND (lower((event_name COLLATE "C")) <> ALL (ARRAY['system'::text, 'error'::text, 'connect'::text, 'disconnect'::text]))))
 constraint realtime.messages.messages_pkey PRIMARY KEY (id, created_at)
 constraint realtime.messages.messages_sender_type_known CHECK ((sender_type = ANY (ARRAY['user'::text, 'system'::text])))
+constraint realtime.messages.messages_zz_not_written CHECK (("position" IS DISTINCT FROM 'ephemeral'::text))
 constraint realtime.migrations.migrations_pkey PRIMARY KEY (number)
 constraint realtime.repeatables.repeatables_pkey PRIMARY KEY (name)
+constraint realtime.settings.settings_max_message_bytes_check CHECK ((max_message_bytes > 0))
 constraint realtime.settings.settings_pkey PRIMARY KEY (singleton)
 constraint realtime.settings.settings_publication_prefix_check CHECK ((publication_prefix ~ '^[a-z_][a-z0-9_]{0,40}$'::text))
 constraint realtime.settings.settings_retention_days_check CHECK ((retention_days > 0))
@@ -212,18 +229,22 @@ constraint realtime.webhook_endpoints.webhook_endpoints_max_in_flight_positive C
 constraint realtime.webhook_endpoints.webhook_endpoints_mode_known CHECK ((mode = ANY (ARRAY['single'::text, 'batch'::text])))
 constraint realtime.webhook_endpoints.webhook_endpoints_pkey PRIMARY KEY (id)
 constraint realtime.webhook_endpoints.webhook_endpoints_state_known CHECK ((state = ANY (ARRAY['active'::text, 'paused'::text, 'disabled'::text])))
-CREATE INDEX changes_committed_at ON ONLY realtime.changes USING btree (committed_at)
+CREATE INDEX changes_op ON ONLY realtime.changes USING btree (op, "position")
 CREATE UNIQUE INDEX changes_pkey ON ONLY realtime.changes USING btree ("position", committed_at)
 CREATE INDEX changes_relation_position ON ONLY realtime.changes USING btree (relation, "position")
 CREATE UNIQUE INDEX channels_pattern_unique ON realtime.channels USING btree (like_pattern)
 CREATE UNIQUE INDEX channels_pkey ON realtime.channels USING btree (id)
 CREATE UNIQUE INDEX checkpoint_pkey ON realtime.checkpoint USING btree (singleton)
 CREATE UNIQUE INDEX granted_roles_pkey ON realtime.granted_roles USING btree (role_name)
+CREATE UNIQUE INDEX message_counts_pkey ON realtime.message_counts USING btree (width_s, bucket, source, channel_key, event_name, is_removed)
 CREATE INDEX message_ids_created_at ON realtime.message_ids USING btree (created_at)
 CREATE UNIQUE INDEX message_ids_pkey ON realtime.message_ids USING btree (message_id)
-CREATE INDEX messages_channel_position ON ONLY realtime.messages USING btree (channel_name, "position")
-CREATE INDEX messages_created_at ON ONLY realtime.messages USING btree (created_at)
+CREATE INDEX messages_channel_id ON ONLY realtime.messages USING btree (channel_id, "position") WHERE ("position" IS NOT NULL)
+CREATE INDEX messages_channel_name ON ONLY realtime.messages USING btree (channel_name, "position") WHERE ("position" IS NOT NULL)
+CREATE INDEX messages_event_name ON ONLY realtime.messages USING btree (event_name, "position") WHERE ("position" IS NOT NULL)
 CREATE UNIQUE INDEX messages_pkey ON ONLY realtime.messages USING btree (id, created_at)
+CREATE INDEX messages_position ON ONLY realtime.messages USING btree ("position") WHERE ("position" IS NOT NULL)
+CREATE INDEX messages_sender_id ON ONLY realtime.messages USING btree (sender_id, "position") WHERE (("position" IS NOT NULL) AND (sender_id IS NOT NULL))
 CREATE UNIQUE INDEX migrations_pkey ON realtime.migrations USING btree (number)
 CREATE UNIQUE INDEX repeatables_pkey ON realtime.repeatables USING btree (name)
 CREATE UNIQUE INDEX settings_pkey ON realtime.settings USING btree (singleton)
@@ -248,6 +269,7 @@ CREATE TRIGGER channels_watch_1_as_writer AFTER INSERT OR DELETE OR UPDATE OF pa
 CREATE TRIGGER channels_watch_2_as_owner AFTER INSERT OR DELETE OR UPDATE OF pattern ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.watch_as_owner()
 CREATE TRIGGER channels_watch_3_truncated AFTER TRUNCATE ON realtime.channels FOR EACH STATEMENT EXECUTE FUNCTION realtime.unwatch_all()
 CREATE TRIGGER messages_admit BEFORE INSERT ON realtime.messages FOR EACH ROW EXECUTE FUNCTION realtime.admit_message()
+function add_message_counts(source text, is_removed boolean, times timestamp with time zone[], channel_keys text[], event_names text[], message_counts bigint[], wh_audience_counts bigint[], wh_delivered_counts bigint[], first_positions text[], last_positions text[]) returns void volatile
 function admit_message() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void volatile set search_path=pg_catalog, pg_temp
 function carriers(relid oid) returns SETOF name stable
@@ -263,6 +285,7 @@ function grant_policy_login(login name) returns void volatile
 function hashed_message_id(sender_id text, channel_name text, id uuid) returns uuid immutable
 function identity_gap(relid oid) returns text stable
 function is_published(relid oid, wants_full boolean) returns boolean stable
+function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[]) returns bigint volatile
 function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[]) returns TABLE(question integer, sees_channel boolean, reads_table boolean, failure_state text, failure text) stable
 function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text) returns TABLE(state text, hits text[], failures text[]) stable
 function may_publish(relid oid) returns boolean stable
@@ -272,6 +295,7 @@ function policy_rules(relid oid) returns jsonb stable set search_path=""
 function publication_prefix() returns text stable security definer set search_path=pg_catalog, pg_temp
 function publications_of(relid oid) returns name[] stable
 function publish(channel text, event text, payload jsonb) returns uuid volatile
+function publish_as(role_name text, claims text, connection_id text, ids uuid[], channel_names text[], event_names text[], payloads text[]) returns TABLE(message_id uuid, is_ephemeral boolean) volatile
 function reconcile_watched() returns TABLE(relation text, action text, ok boolean, detail text) volatile set lock_timeout=200ms
 function relation_name(relid oid) returns text stable
 function relation_oid(spelling text) returns oid stable set search_path=pg_catalog, pg_temp
@@ -300,6 +324,7 @@ grant select (created_at, description, enabled, id, is_pattern, like_pattern, li
 grant select (created_at, description, enabled, id, is_pattern, like_pattern, literal_length, pattern, persist, retention_days, updated_at) on channels to authenticated
 grant insert (channel_name, event_name, id, payload) on messages to anon
 grant insert (channel_name, event_name, id, payload) on messages to authenticated
+closed to public: function add_message_counts(source text, is_removed boolean, times timestamp with time zone[], channel_keys text[], event_names text[], message_counts bigint[], wh_audience_counts bigint[], wh_delivered_counts bigint[], first_positions text[], last_positions text[])
 closed to public: function admit_message()
 closed to public: function apply_watch(old_pattern text, new_pattern text, last_try boolean)
 closed to public: function channels_fingerprint()
@@ -307,9 +332,11 @@ closed to public: function column_rules(relid oid)
 closed to public: function ensure_publications(prefix text)
 closed to public: function grant_access(app_roles text[], admin_roles text[])
 closed to public: function grant_policy_login(login name)
+closed to public: function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[])
 closed to public: function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[])
 closed to public: function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text)
 closed to public: function policy_rules(relid oid)
+closed to public: function publish_as(role_name text, claims text, connection_id text, ids uuid[], channel_names text[], event_names text[], payloads text[])
 closed to public: function reconcile_watched()
 closed to public: function rules_fingerprint(relids oid[])
 closed to public: function set_published(relid oid, published boolean)

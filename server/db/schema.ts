@@ -42,6 +42,20 @@ export type MessagesTable = {
   created_at: Generated<TimestampText>;
 };
 
+export type MessageCountsTable = {
+  width_s: 60 | 3600;
+  bucket: TimestampText;
+  source: 'messages' | 'changes';
+  channel_key: string;
+  event_name: string;
+  is_removed: Generated<boolean>;
+  message_count: bigint;
+  wh_audience_count: Generated<bigint>;
+  wh_delivered_count: Generated<bigint>;
+  first_position: string;
+  last_position: string;
+};
+
 export type MessageIdsTable = {
   message_id: string;
   content_hash: Buffer;
@@ -85,6 +99,7 @@ export type SettingsTable = {
   retention_days: number | null;
   updated_at: Generated<TimestampText>;
   policy_password: string | null;
+  max_message_bytes: Generated<number>;
 };
 
 export type CheckpointTable = {
@@ -214,6 +229,7 @@ export type DatabaseTables = {
   'realtime.channels': ChannelsTable;
   'realtime.messages': MessagesTable;
   'realtime.message_ids': MessageIdsTable;
+  'realtime.message_counts': MessageCountsTable;
   'realtime.changes': ChangesTable;
   'realtime.history': HistoryView;
   'realtime.settings': SettingsTable;

@@ -4,6 +4,9 @@
 -- after the publisher's own policies; who is not subject to row security is told the reason at once.
 -- A repeated id is skipped (the INSERT reports 0 rows); realtime.last_message_id then holds the id of the
 -- message that it repeats.
+-- What is refused before the channel is looked up says nothing of whether there is one.
+-- Where the server publishes (realtime.ephemeral), a message to a channel that is not persisted is marked, so that it fails
+-- at the constraint messages_zz_not_written, behind all policies. Whoever else sets that gets the constraint's error.
 create or replace function realtime.admit_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -12,7 +15,11 @@ declare
   channel record;
   hash bytea;
   known record;
+  limit_bytes integer;
 begin
+  if new.created_at is distinct from now() then
+    raise exception using errcode = '42501', message = 'created_at is not chosen by the publisher: leave it out';
+  end if;
   new.sender_type := case when claims is null or claims = '{}' then 'system' else 'user' end;
   new.sender_id := claims ->> 'sub';
   new.connection_id := nullif(current_setting('realtime.connection_id', true), '');
@@ -21,10 +28,25 @@ begin
   new.wh_audience_count := 0;
   new.wh_delivered_count := 0;
   new.channel_id := null;
+  if new.id is not null and new.sender_type = 'user' and (new.sender_id is null or claims ->> 'role' = 'anon') then
+    raise exception using errcode = '22023', message = 'an id can be chosen only by senders with a sub, and not by anon';
+  end if;
+  -- Text is at most six times as long as what it is made from (a control character is \u0001).
+  limit_bytes := (select s.max_message_bytes from realtime.settings s);
+  if pg_column_size(new.payload) > limit_bytes / 6 and octet_length(new.payload::text) > limit_bytes then
+    raise exception using errcode = '54000', message = format('payload_too_large: a payload has at most %s bytes', limit_bytes);
+  end if;
+
   -- For policies that ask for the name as they do on realtime.channels.
   perform set_config('realtime.channel_name', coalesce(new.channel_name, ''), true);
 
   select d.* into channel from realtime.deciding_channel(new.channel_name) d;
+  if channel.enabled and not channel.persist and current_setting('realtime.ephemeral', true) = 'on' then
+    new.channel_id := channel.channel_id;
+    new.position := 'ephemeral';
+    new.id := coalesce(new.id, realtime.uuid_v7());
+    return new;
+  end if;
   if channel.channel_id is null or not channel.enabled or not channel.persist then
     if realtime.sees_all_channels(coalesce(nullif(current_setting('role'), 'none'), session_user)) then
       raise exception using errcode = '42501', message =
@@ -40,9 +62,6 @@ begin
   if new.id is null then
     new.id := realtime.uuid_v7();
   else
-    if new.sender_type = 'user' and (new.sender_id is null or claims ->> 'role' = 'anon') then
-      raise exception using errcode = '22023', message = 'an id can be chosen only by senders with a sub, and not by anon';
-    end if;
     hash := sha256(convert_to(jsonb_build_array(new.event_name, new.payload)::text, 'UTF8'));
     new.id := realtime.hashed_message_id(coalesce(new.sender_id, ''), new.channel_name, new.id);
     loop
