@@ -1,6 +1,7 @@
 // The composition root, its middle: what the loops and the gateway share, built once from one Config.
 
 import { buildPipeline } from './app-pipeline.ts';
+import { EphemeralTables } from './channels/ephemeral-tables.ts';
 import { WatchCompletion } from './channels/watch-completion.ts';
 import type { SecretConfig } from './config/stored-secret.ts';
 import { type Database, openPool } from './db/pools.ts';
@@ -28,6 +29,8 @@ export type Parts = {
   readonly policies: Database;
   /** Over the policy login, for judging rows; apart, so that neither waits for the other. */
   readonly judging: Database;
+  /** Which tables have no history; delivery asks for each run, the catalogue poll and each start look. */
+  readonly ephemeralTables: EphemeralTables;
   readonly hub: Hub;
   readonly metrics: Metrics;
   readonly state: StreamState;
@@ -78,7 +81,8 @@ export function buildParts(options: AppOptions): Parts {
     announcer.system(report, pipeline.lagBytes);
   });
   const pools = { database, policies, judging };
-  const shared = { options, ...pools, hub, metrics, state, announcer, stopping, settled: settled.promise };
+  const ephemeralTables = new EphemeralTables(database.pool);
+  const shared = { options, ...pools, ephemeralTables, hub, metrics, state, announcer, stopping, settled: settled.promise };
   const pipeline: Pipeline = buildPipeline(shared);
   metrics.beforeScrape(() => {
     metrics.journalPendingBytes.set(pipeline.pendingBytes);

@@ -29,7 +29,7 @@ const SILENCE_WITHOUT_TIMEOUT_MS = 60_000;
 
 /** Builds the main loop; it runs under supervision. */
 export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
-  const { options, database, hub, metrics, state, announcer } = parts;
+  const { options, database, ephemeralTables, hub, metrics, state, announcer } = parts;
   const { config, log } = options;
   const { delivery, replication, socket } = config;
   return new Pipeline({
@@ -39,6 +39,7 @@ export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
     readPrimaryKey: (oid) => readPrimaryKey(database.pool, oid),
     judge: buildRowJudge(parts),
     counters: countersOf(metrics),
+    isPersisted: (channel) => ephemeralTables.isPersisted(channel),
     isDataError: (error) => ['data_exception', 'limit_exceeded'].includes(classifyDatabaseError(error).kind),
     maxPayloadBytes: socket.maxMessageBytes,
     maxAheadBytes: delivery.maxAheadBytes,
@@ -56,24 +57,33 @@ export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
   });
 }
 
-function countersOf(metrics: Metrics): DeliveryCounters {
+/** Connects what delivery counts to metrics. */
+export function countersOf(metrics: Metrics): DeliveryCounters {
   return {
-    delivered: (changes, counts) => {
-      metrics.changes.inc(changes);
+    delivered: (kind, messages, counts) => {
+      (kind === 'changes' ? metrics.changes : metrics.publishedMessages).inc(messages);
       metrics.messages.inc(counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0));
       metrics.deliveries.inc(counts.reduce((sum, count) => sum + count, 0));
     },
-    journaled: (changes) => metrics.journaledChanges.inc(changes),
+    journaled: (changes, published) => {
+      metrics.journaledChanges.inc(changes);
+      metrics.journaledMessages.inc(published);
+    },
+    ephemeral: (audienceCount) => {
+      metrics.ephemeralMessages.inc();
+      metrics.deliveries.inc(audienceCount);
+    },
   };
 }
 
 async function openSource(
-  { options, database }: Omit<Parts, 'pipeline'>,
+  { options, database, ephemeralTables }: Omit<Parts, 'pipeline'>,
   onIdle: Parameters<typeof openChangeSource>[1],
   signal: AbortSignal,
 ): Promise<OpenSource | undefined> {
   const { config, databaseUrl, log } = options;
   const { replication, delivery } = config;
+  await ephemeralTables.look();
   const { rows } = await database.pool.query<{ ms: number }>(
     `select setting::int as ms from pg_catalog.pg_settings where name = 'wal_sender_timeout'`,
   );

@@ -54,6 +54,7 @@ async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
   const poll = new CataloguePoll({
     pool: database.pool,
     completion: completionOf(parts),
+    ephemeralTables: parts.ephemeralTables,
     log,
   });
   const watch = new SlotWatch({

@@ -117,13 +117,15 @@ function openDispatcher(hub: Hub, queue: JournalQueue, tally: Tally): Dispatcher
     maxStretchBytes: 128 * 1024,
     maxPayloadBytes: MAX_PAYLOAD_BYTES,
     counters: {
-      delivered: (changes, counts) => {
+      delivered: (_kind, changes, counts) => {
         if (tally.changes === 0) tally.firstRowAt = performance.now();
         tally.changes += changes;
         for (const count of counts) tally.deliveries += count;
       },
       journaled: () => undefined,
+      ephemeral: () => undefined,
     },
+    isPersisted: () => true,
     log: SILENT,
   });
 }

@@ -6,6 +6,7 @@ import type { CanonicalChannel } from '../protocol/channel-name.ts';
 import type { RowEvent } from '../protocol/client-frame.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { CommitEntry, RowEntry, Transaction } from '../replication/wal-entry.ts';
+import type { PublishedMessage } from './published-message.ts';
 import type { RowEncoder } from './row-encoder.ts';
 
 export type ChangeMessage = {
@@ -30,8 +31,11 @@ export type ChangeMessage = {
 /** What history keeps of a change: not the bytes it came in. */
 export type KeptChange = Omit<ChangeMessage, 'row'>;
 
-/** What a batch of the WAL became: its changes in order, and the last transaction that ended in it. */
+/** Whatever comes through the WAL. */
+export type Message = ChangeMessage | PublishedMessage;
+
+/** What a batch of the WAL became: its messages in order, and the last transaction that ended in it. */
 export type TranslatedBatch = {
-  readonly messages: readonly ChangeMessage[];
+  readonly messages: readonly Message[];
   readonly commit: CommitEntry | undefined;
 };

@@ -1,6 +1,6 @@
 // Owns the step from decoded entries to messages: names the channel, numbers the position, encodes the
 // payload. One instance serves one stream, in order. Rows of realtime.messages are published messages, not
-// row changes of a watched table.
+// row changes of a watched table; nothing else of that schema is a message.
 
 import type { Epoch, Position } from '../lib/position.ts';
 import { hex32, positionPrefix } from '../lib/position.ts';
@@ -11,8 +11,10 @@ import { type MessageIdMask, messageIds } from '../protocol/message-id.ts';
 import { holdsComposite } from '../protocol/value-type.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { CommitEntry, RowEntry, Transaction, TruncateEntry, WalBatch } from '../replication/wal-entry.ts';
-import type { ChangeMessage, TranslatedBatch } from './change-message.ts';
+import type { ChangeMessage, Message, TranslatedBatch } from './change-message.ts';
 import { CommitTimeFormat } from './commit-time.ts';
+import type { PublishedMessage } from './published-message.ts';
+import { PublishedRows } from './published-rows.ts';
 import { RowEncoder } from './row-encoder.ts';
 import type { TypeResolver } from './type-resolver.ts';
 
@@ -41,6 +43,7 @@ type TransactionContext = {
 };
 
 const OWN_SCHEMA = 'realtime';
+const INTAKE = 'messages';
 /** Text shrinks on its way to JSON only by the escapes of nested values: above this it is not even tried. */
 const HOPELESS_FACTOR = 8;
 
@@ -48,6 +51,7 @@ export class Translator {
   readonly #options: TranslatorOptions;
   readonly #tables = new WeakMap<Relation, TableContext>();
   readonly #times = new CommitTimeFormat();
+  readonly #published = new PublishedRows();
   #context: TransactionContext | undefined;
 
   constructor(options: TranslatorOptions) {
@@ -58,12 +62,13 @@ export class Translator {
   async translate(batch: WalBatch): Promise<TranslatedBatch> {
     await this.#prepare(batch);
     const out = new ByteWriter(batch.bytes + (batch.bytes >> 1) + 1024);
-    const messages: ChangeMessage[] = [];
+    const messages: Message[] = [];
     let commit: CommitEntry | undefined;
     for (const entry of batch.entries) {
       if (entry.kind === 'commit') commit = entry;
       else if (entry.kind === 'truncate') this.#truncate(out, entry, messages);
       else if (entry.relation.schema !== OWN_SCHEMA) messages.push(this.#row(out, entry));
+      else if (isIntake(entry)) messages.push(this.#publication(out, entry));
     }
     return { messages, commit };
   }
@@ -73,6 +78,7 @@ export class Translator {
     let last: Relation | undefined;
     for (const entry of batch.entries) {
       if (entry.kind !== 'row' || entry.relation === last || fresh.has(entry.relation)) continue;
+      if (entry.relation.schema === OWN_SCHEMA) continue;
       const { relation } = entry;
       last = relation;
       fresh.add(relation);
@@ -116,7 +122,12 @@ export class Translator {
     });
   }
 
-  #truncate(out: ByteWriter, entry: TruncateEntry, messages: ChangeMessage[]): void {
+  #publication(out: ByteWriter, row: RowEntry): PublishedMessage {
+    const { transaction, positionPrefix: prefix } = this.#contextOf(row.transaction);
+    return { ...this.#published.read(out, row), transaction, position: (prefix + hex32(row.index)) as Position };
+  }
+
+  #truncate(out: ByteWriter, entry: TruncateEntry, messages: Message[]): void {
     const context = this.#contextOf(entry.transaction);
     for (const [offset, relation] of entry.relations.entries()) {
       const start = out.length;
@@ -169,6 +180,10 @@ export class Translator {
 /** The part of payloads that all rows of a transaction and event share. */
 export function middleOf({ timestamp }: { readonly timestamp: string }, event: RowEvent): string {
   return `"commit_timestamp":"${timestamp}","eventType":"${event}",`;
+}
+
+function isIntake({ relation, operation }: RowEntry): boolean {
+  return relation.name === INTAKE && operation === 'INSERT';
 }
 
 /** What the server sent of the row, in bytes. */

@@ -1,14 +1,16 @@
 // Owns the look at the catalogue once a second: tables whose key came or went, that were dropped and made
-// again, or that a channel row names, move to the publication where they belong. Says each thing it did or
-// could not do once, not every second.
+// again, or that a channel row names, move to the publication where they belong; tables without history become
+// known. Says each thing it did or could not do once, not every second.
 
 import type { Pool } from 'pg';
 import type { Logger } from '../lib/logger.ts';
+import type { EphemeralTables } from './ephemeral-tables.ts';
 import type { WatchCompletion } from './watch-completion.ts';
 
 export type CataloguePollOptions = {
   readonly pool: Pool;
   readonly completion: WatchCompletion;
+  readonly ephemeralTables: Pick<EphemeralTables, 'look'>;
   readonly log: Logger;
 };
 
@@ -24,7 +26,7 @@ export class CataloguePoll {
 
   /** One look. Rejects when the database cannot be asked. */
   async look(): Promise<void> {
-    const { pool, completion } = this.#options;
+    const { pool, completion, ephemeralTables } = this.#options;
     const { rows } = await pool.query<Outcome>('select relation, action, ok, detail from realtime.reconcile_watched()');
     const now = new Set<string>();
     for (const outcome of rows) {
@@ -34,6 +36,7 @@ export class CataloguePoll {
     }
     this.#told = now;
     await completion.lookAtAll();
+    await ephemeralTables.look();
   }
 
   #tell({ relation, action, ok, detail }: Outcome): void {

@@ -17,7 +17,7 @@ import {
   YES,
 } from '../policies/row-verdict.ts';
 import type { Relation } from '../replication/relation.ts';
-import type { Run } from './stretch.ts';
+import type { ChangeRun, Run } from './stretch.ts';
 import { type ImagePlace, TableStretch } from './table-stretch.ts';
 import { HIDDEN, SAME, viewOf } from './view-event.ts';
 import { filterOf, type Viewers } from './viewers.ts';
@@ -48,8 +48,9 @@ export class Audience {
   /** `groupsOf` gives the groups that are subscribed to a channel at the moment. */
   constructor(runs: readonly Run[], viewers: Viewers, groupsOf: (channel: string) => Iterable<Group>) {
     this.#viewers = viewers;
-    this.#stretch = runs.flatMap(({ messages }) => messages);
-    for (const { relation, messages } of runs) this.#channels.set(relation, (messages[0] as ChangeMessage).channel);
+    const ofTables = runs.filter((run) => run.kind === 'changes');
+    this.#stretch = ofTables.flatMap(({ messages }) => messages);
+    for (const { relation, channel } of ofTables) this.#channels.set(relation, channel);
     this.#groupsOf = groupsOf;
   }
 
@@ -74,6 +75,8 @@ export class Audience {
 
   /** What `group` gets of the messages of `run`; undefined for nothing. */
   view(group: Group, run: Run): GroupView | undefined {
+    // Whoever may subscribe to a channel gets what is published on it.
+    if (run.kind === 'published') return EVERYTHING;
     const viewer = this.#viewers.of(group);
     const wanted = filterOf(group)?.columns ?? null;
     if (viewer === undefined) return { views: null, mask: maskOf(run, null, wanted), isWithheld: false };
@@ -110,9 +113,11 @@ export class Audience {
   }
 }
 
+const EVERYTHING: GroupView = { views: null, mask: null, isWithheld: false };
+
 /** Which columns are sent. */
 function maskOf(
-  { relation, messages }: Run,
+  { relation, messages }: ChangeRun,
   granted: ReadonlySet<string> | null,
   wanted: ReadonlySet<string> | null,
 ): ColumnMask {

@@ -3,19 +3,20 @@
 // turns gets everything above `position`, and nothing at or below it. Sockets hold the WAL for a bounded
 // time only, the journal for as long as it is behind its bound.
 
-import type { ChangeMessage } from '../changes/change-message.ts';
+import type { Message } from '../changes/change-message.ts';
 import type { Translator } from '../changes/translator.ts';
 import type { Hub } from '../hub/hub.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import { endOfTransaction, type Position } from '../lib/position.ts';
+import type { CanonicalChannel } from '../protocol/channel-name.ts';
 import type { CommitEntry, WalBatch } from '../replication/wal-entry.ts';
 import type { Announcer } from './announcer.ts';
 import { Audience, type Judge } from './audience.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
 import { fanOut } from './fan-out.ts';
 import type { JournalQueue } from './journal-queue.ts';
-import { endOfStretch, type Run, runsOf } from './stretch.ts';
+import { endOfStretch, type Run, runFrom, runsOf } from './stretch.ts';
 import { Viewers } from './viewers.ts';
 
 export type DispatcherOptions = {
@@ -24,6 +25,8 @@ export type DispatcherOptions = {
   readonly judge: Judge;
   readonly announcer: Pick<Announcer, 'withheld'>;
   readonly queue: JournalQueue;
+  /** Whether changes of a table go into history. */
+  readonly isPersisted: (channel: CanonicalChannel) => boolean;
   /** Where delivery stood before: nothing at or below is fanned out again by this process. */
   readonly position: Position;
   /** Longest wait for sockets that are behind but draining, a stretch. */
@@ -88,7 +91,7 @@ export class Dispatcher {
 
   // Whoever subscribes, or changes its identity, while others are judged is judged too: between the last look
   // and the fan-out nothing can happen.
-  async #deliverStretch(stretch: readonly ChangeMessage[], signal: AbortSignal): Promise<void> {
+  async #deliverStretch(stretch: readonly Message[], signal: AbortSignal): Promise<void> {
     const { hub, judge } = this.#options;
     const runs = runsOf(stretch);
     const audience = new Audience(runs, this.#viewers, (channel) => hub.groups(channel));
@@ -98,20 +101,21 @@ export class Dispatcher {
 
   // One synchronous turn: what is fanned out and where delivery stands change together.
   #fanOut(run: Run, audience: Audience): void {
-    const { queue, counters } = this.#options;
+    const { queue, counters, isPersisted } = this.#options;
     const fresh = run.messages.findIndex((message) => message.position > this.#position);
     const counts = fresh === -1 ? NOBODY : this.#fanOutFresh(run, fresh, audience);
     const repeated = fresh === -1 ? run.messages.length : fresh;
-    for (const [index, message] of run.messages.entries()) queue.push(message, counts[index - repeated] ?? 0);
-    counters.delivered(run.messages.length, counts);
-    const last = run.messages[run.messages.length - 1] as ChangeMessage;
+    if (run.kind === 'published' || isPersisted(run.channel)) {
+      for (const [index, message] of run.messages.entries()) queue.push(message, counts[index - repeated] ?? 0);
+    }
+    counters.delivered(run.kind, run.messages.length, counts);
+    const last = run.messages[run.messages.length - 1] as Message;
     if (last.position > this.#position) this.#position = last.position;
   }
 
-  #fanOutFresh({ relation, messages, from }: Run, fresh: number, audience: Audience): Uint32Array {
-    const run = { relation, messages: messages.slice(fresh), from: from + fresh };
-    const { counts, withheld } = fanOut(this.#options, run, audience);
-    const last = messages[messages.length - 1] as ChangeMessage;
+  #fanOutFresh(run: Run, fresh: number, audience: Audience): Uint32Array {
+    const { counts, withheld } = fanOut(this.#options, runFrom(run, fresh), audience);
+    const last = run.messages[run.messages.length - 1] as Message;
     for (const group of withheld) this.#options.announcer.withheld(group, this.#position, last.position);
     return counts;
   }

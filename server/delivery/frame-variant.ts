@@ -3,15 +3,24 @@
 // neighbours that are wanted together lie one behind the other, so that they leave as one chunk.
 
 import type { ChangeMessage } from '../changes/change-message.ts';
+import type { PublishedMessage } from '../changes/published-message.ts';
 import type { ColumnMask } from '../changes/row-encoder.ts';
 import { middleOf } from '../changes/translator.ts';
 import type { GroupSpec } from '../hub/group-spec.ts';
 import { ByteWriter } from '../protocol/byte-writer.ts';
+import type { RowEvent } from '../protocol/client-frame.ts';
 import { messageHead, writeMessageFrame } from '../protocol/message-frame.ts';
 import { deliveredEvent, rowViewOf, SAME } from './view-event.ts';
 
 /** What a frame has beside its payload: head, id, times, position. */
 export const FRAME_OVERHEAD_BYTES = 260;
+
+/** What a frame is made of; a message that is not persisted has no position. */
+export type FramedMessage =
+  | ChangeMessage
+  | (Pick<PublishedMessage, 'kind' | 'event' | 'payload' | 'messageId' | 'timestamp' | 'senderId'> & {
+      readonly position?: string | undefined;
+    });
 
 export type VariantSpec = Pick<GroupSpec, 'channelName' | 'subscriptionId'> & {
   readonly mask: ColumnMask;
@@ -20,14 +29,14 @@ export type VariantSpec = Pick<GroupSpec, 'channelName' | 'subscriptionId'> & {
 };
 
 export class FrameVariant {
-  readonly #run: readonly ChangeMessage[];
+  readonly #run: readonly FramedMessage[];
   readonly #spec: VariantSpec;
   readonly #heads = new Map<string, Uint8Array>();
   /** One list for each view, by the index of the message. */
   readonly #frames = new Map<number, Uint8Array[]>();
   readonly #chunks = new Map<string, Uint8Array>();
 
-  constructor(run: readonly ChangeMessage[], spec: VariantSpec) {
+  constructor(run: readonly FramedMessage[], spec: VariantSpec) {
     this.#run = run;
     this.#spec = spec;
   }
@@ -37,7 +46,7 @@ export class FrameVariant {
     const frames = this.#framesOf(view);
     const known = frames[index];
     if (known !== undefined) return known;
-    const out = new ByteWriter((this.#run[index] as ChangeMessage).payload.length + FRAME_OVERHEAD_BYTES);
+    const out = new ByteWriter((this.#run[index] as FramedMessage).payload.length + FRAME_OVERHEAD_BYTES);
     this.#write(out, index, view);
     const frame = out.view(0);
     frames[index] = frame;
@@ -71,15 +80,18 @@ export class FrameVariant {
   }
 
   #write(out: ByteWriter, index: number, view: number): void {
-    const message = this.#run[index] as ChangeMessage;
+    const message = this.#run[index] as FramedMessage;
     const { messageId, timestamp, position } = message;
-    const tail = { messageId, timestamp, position, subscriptionId: this.#spec.subscriptionId };
-    writeMessageFrame(out, this.#head(deliveredEvent(message.event, view)), this.#payload(message, view), tail);
+    const { subscriptionId } = this.#spec;
+    const senderId = message.kind === 'published' ? message.senderId : undefined;
+    const tail = { messageId, senderId, timestamp, position, subscriptionId };
+    writeMessageFrame(out, this.#head(eventOf(message, view)), this.#payload(message, view), tail);
   }
 
-  #payload(message: ChangeMessage, view: number): Uint8Array {
+  #payload(message: FramedMessage, view: number): Uint8Array {
     const { mask, maxPayloadBytes } = this.#spec;
-    if (message.row === null || (view === SAME && mask === null)) return message.payload;
+    if (message.kind === 'published' || message.row === null || (view === SAME && mask === null))
+      return message.payload;
     const { entry, encoder } = message.row;
     const middle = middleOf(message, deliveredEvent(message.event, view));
     const out = new ByteWriter(message.payload.length + 64);
@@ -110,4 +122,9 @@ export class FrameVariant {
     }
     return head;
   }
+}
+
+/** The event as it is delivered. */
+export function eventOf(message: Pick<FramedMessage, 'kind' | 'event'>, view: number): string {
+  return message.kind === 'published' ? message.event : deliveredEvent(message.event as RowEvent, view);
 }

@@ -2,9 +2,9 @@
 // (https://www.postgresql.org/docs/18/sql-copy.html, Binary Format), spliced from bytes that are encoded
 // already. When they are written is the journal's.
 
+import type { KeptChange } from '../changes/change-message.ts';
 import { ByteWriter } from '../protocol/byte-writer.ts';
 import { writeJsonString } from '../protocol/json-string.ts';
-import type { JournalEntry } from './journal-queue.ts';
 
 export const COPY_CHANGES = `copy realtime.changes
   (position, committed_at, xid, relation, op, old_image, new_image, payload, ws_audience_count)
@@ -29,9 +29,12 @@ export const JSON_AS_TEXT: EncodePayload = (out, payload) => {
   out.ascii('}');
 };
 
+/** A row change on its way into history. */
+export type JournaledChange = { readonly message: KeptChange; readonly audienceCount: number; readonly bytes: number };
+
 /** The rows of `entries` as one COPY stream. `fullXid` widens the 32 bits of a transaction id. */
 export function encodeHistory(
-  entries: readonly JournalEntry[],
+  entries: readonly JournaledChange[],
   fullXid: (xid: number) => bigint,
   encodePayload: EncodePayload,
 ): Uint8Array {

@@ -1,11 +1,12 @@
-// Owns what waits to be journaled: changes and commits in their order, counted in bytes. Fan-out may run
+// Owns what waits to be journaled: messages and commits in their order, counted in bytes. Fan-out may run
 // ahead of the journal by so much and no more; who is over the bound waits, and the stream with it.
 
-import type { ChangeMessage, KeptChange } from '../changes/change-message.ts';
+import type { ChangeMessage, KeptChange, Message } from '../changes/change-message.ts';
+import type { KeptPublication, PublishedMessage } from '../changes/published-message.ts';
 import type { Lsn } from '../lib/position.ts';
 
 export type JournalEntry = {
-  readonly message: KeptChange;
+  readonly message: KeptChange | KeptPublication;
   /** Subscriptions it was written to at first fan-out. */
   readonly audienceCount: number;
   readonly bytes: number;
@@ -45,10 +46,10 @@ export class JournalQueue {
     return this.#entries.length === 0 && this.#commits.length === 0;
   }
 
-  push(message: ChangeMessage, audienceCount: number): void {
-    const images = (message.oldImage?.length ?? 0) + (message.newImage?.length ?? 0);
-    const bytes = message.payload.length + images + ENTRY_OVERHEAD_BYTES;
-    this.#entries.push({ message: kept(message), audienceCount, bytes });
+  push(message: Message, audienceCount: number): void {
+    const kept = message.kind === 'change' ? keptChange(message) : keptPublication(message);
+    const bytes = ENTRY_OVERHEAD_BYTES + (message.kind === 'change' ? changeBytes(message) : 0);
+    this.#entries.push({ message: kept, audienceCount, bytes });
     this.#bytes += bytes;
   }
 
@@ -101,9 +102,19 @@ export class JournalQueue {
   }
 }
 
+function changeBytes({ payload, oldImage, newImage }: ChangeMessage): number {
+  return payload.length + (oldImage?.length ?? 0) + (newImage?.length ?? 0);
+}
+
+// Its bytes are those of the batch that it came in.
+function keptPublication(message: PublishedMessage): KeptPublication {
+  const { kind, transaction, position, messageId, timestamp } = message;
+  return { kind, transaction, position, messageId, timestamp };
+}
+
 // Without the bytes that the row came in: they would be held for as long as it waits here, and are not counted.
 // Field by field: this is done for every change.
-function kept(message: ChangeMessage): KeptChange {
+function keptChange(message: ChangeMessage): KeptChange {
   const { kind, channel, relation, event, transaction, position, messageId, timestamp, payload } = message;
   const { oldImage, newImage } = message;
   return {

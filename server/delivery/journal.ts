@@ -1,4 +1,4 @@
-// Owns the writing of history and checkpoint: one transaction a batch, on the leader's session, its first
+// Owns the writing of history, its counts and the checkpoint: one transaction a batch, on the leader's session, its first
 // statement fenced by the term. Only after its COMMIT is the batch's commit end confirmed to the slot. When
 // idle, it lets WAL go that holds nothing for us, by the bounds of traps of Postgres, rule 1. It waits for
 // nothing but the database.
@@ -10,9 +10,18 @@ import { pause } from '../lib/backoff.ts';
 import { fullXid } from '../lib/full-xid.ts';
 import type { Logger } from '../lib/logger.ts';
 import { formatLsn, type Lsn, type Position } from '../lib/position.ts';
+import { countChanges } from './change-counts.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
-import { COPY_CHANGES, type EncodePayload, encodeHistory, JSON_AS_IS, JSON_AS_TEXT } from './history-rows.ts';
+import {
+  COPY_CHANGES,
+  type EncodePayload,
+  encodeHistory,
+  type JournaledChange,
+  JSON_AS_IS,
+  JSON_AS_TEXT,
+} from './history-rows.ts';
 import type { JournalBatch, JournalEntry, JournalQueue } from './journal-queue.ts';
+import { type PlacedMessage, placeMessages, untilVisible } from './published-history.ts';
 
 export type JournalOptions = {
   readonly client: Client;
@@ -21,7 +30,7 @@ export type JournalOptions = {
   /** `may_ack` as the checkpoint holds it. */
   readonly mayAck: Lsn;
   readonly confirm: (lsn: Lsn) => void;
-  /** Changes a transaction holds at most. */
+  /** Messages a transaction holds at most. */
   readonly maxBatchEntries: number;
   /** How long a batch waits for company, so that history costs less than a commit a change. */
   readonly lingerMs: number;
@@ -83,10 +92,12 @@ export class Journal {
 
   async #write(batch: JournalBatch): Promise<void> {
     this.#isWriting = true;
+    const published = batch.entries.filter(isPublished);
+    await untilVisible(this.#options.client, published);
     await this.#writeHalving(batch, JSON_AS_IS);
     this.#isWriting = false;
     this.#options.queue.release(batch);
-    this.#options.counters.journaled(batch.entries.length);
+    this.#options.counters.journaled(batch.entries.length - published.length, published.length);
     if (batch.commit !== undefined) this.#confirm(batch.commit.endLsn);
   }
 
@@ -95,7 +106,7 @@ export class Journal {
   async #writeHalving(batch: JournalBatch, encode: EncodePayload): Promise<void> {
     try {
       const { commit, entries } = batch;
-      await this.#transaction(commit?.lsn, commit?.endLsn, (xmax) => this.#copy(entries, xmax, encode));
+      await this.#transaction(commit?.lsn, commit?.endLsn, (xmax) => this.#writeEntries(entries, xmax, encode));
     } catch (error) {
       if (!this.#options.isDataError(error) || encode === JSON_AS_TEXT) throw error;
       await this.#options.client.query('rollback');
@@ -150,12 +161,30 @@ export class Journal {
     await client.query('commit');
   }
 
-  async #copy(entries: readonly JournalEntry[], xmax: bigint, encode: EncodePayload): Promise<void> {
-    if (entries.length === 0) return;
-    const rows = encodeHistory(entries, (xid) => fullXid(xid, xmax), encode);
-    const target = this.#options.client.query(copyFrom(COPY_CHANGES));
-    await pipeline([rows], target);
+  async #writeEntries(entries: readonly JournalEntry[], xmax: bigint, encode: EncodePayload): Promise<void> {
+    const { client } = this.#options;
+    await this.#copy(entries.filter(isChange), xmax, encode);
+    await placeMessages(client, entries.filter(isPublished));
   }
+
+  async #copy(changes: readonly JournaledChange[], xmax: bigint, encode: EncodePayload): Promise<void> {
+    if (changes.length === 0) return;
+    const { client } = this.#options;
+    const rows = encodeHistory(changes, (xid) => fullXid(xid, xmax), encode);
+    await pipeline([rows], client.query(copyFrom(COPY_CHANGES)));
+    await countChanges(
+      client,
+      changes.map(({ message }) => message),
+    );
+  }
+}
+
+function isChange(entry: JournalEntry): entry is JournalEntry & JournaledChange {
+  return entry.message.kind === 'change';
+}
+
+function isPublished(entry: JournalEntry): entry is JournalEntry & PlacedMessage {
+  return entry.message.kind === 'published';
 }
 
 /** Below this much a batch waits for company. */

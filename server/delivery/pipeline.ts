@@ -20,7 +20,7 @@ import type { StreamState } from './stream-status.ts';
 
 export type PipelineOptions = Pick<
   DispatcherOptions,
-  'hub' | 'judge' | 'drainWaitMs' | 'maxStretchBytes' | 'counters' | 'log'
+  'hub' | 'judge' | 'isPersisted' | 'drainWaitMs' | 'maxStretchBytes' | 'counters' | 'log'
 > &
   Pick<TranslatorOptions, 'types' | 'readPrimaryKey' | 'maxPayloadBytes'> &
   Pick<

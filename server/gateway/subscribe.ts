@@ -112,7 +112,9 @@ function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: 
   const position = deps.position();
   const id = randomBytes(9).toString('base64url');
   const { identity } = connection;
-  const spec: GroupSpec = { dialect: 'rowcast', channelName: channel.name, events, filter, identity };
+  // Rows have no publisher: `echo` says something of other channels alone.
+  const echo = channel.kind === 'table' || frame.echo !== false;
+  const spec: GroupSpec = { dialect: 'rowcast', channelName: channel.name, events, filter, identity, echo };
   const subscription = deps.hub.subscribe({ id, connection, channel: channel.canonical, spec });
   deps.subscribedChannels.remember(subscription, { channel, watch });
   const about = { channel: frame.channel, subscriptionId: id, position };

@@ -20,12 +20,15 @@ export type GroupSpec = {
   readonly filter: RowFilter | null;
   /** The identity that is judged; equal `classKey`s are judged once. */
   readonly identity: Identity;
+  /** False: not what the subscription's own connection published. */
+  readonly echo?: boolean | undefined;
   /** Present where frames must say which of several subscriptions on the channel they belong to. */
   readonly subscriptionId?: string | undefined;
 };
 
 /** Equal exactly for specs whose members always get the same bytes. */
-export function groupKey({ dialect, channelName, events, filter, identity, subscriptionId }: GroupSpec): string {
+export function groupKey({ dialect, channelName, events, filter, identity, echo, subscriptionId }: GroupSpec): string {
   const wanted = events === null ? '*' : [...events].sort();
-  return JSON.stringify([dialect, channelName, wanted, filter?.key ?? null, identity.classKey, subscriptionId ?? null]);
+  const told = [echo !== false, subscriptionId ?? null];
+  return JSON.stringify([dialect, channelName, wanted, filter?.key ?? null, identity.classKey, ...told]);
 }

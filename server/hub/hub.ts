@@ -103,8 +103,12 @@ export class Hub {
     return this.#channels.has(channel);
   }
 
-  /** Queues `bytes` for every member of `group`; `flush` writes. Returns how many it was queued for. */
-  deliver(group: Group, bytes: Uint8Array): number {
+  /**
+   * Queues `bytes` for every member of `group`, but not those of the connection `exceptId`; `flush` writes.
+   * Returns how many it was queued for.
+   */
+  deliver(group: Group, bytes: Uint8Array, exceptId?: string | undefined): number {
+    if (exceptId !== undefined) return this.#deliverToOthers(group, bytes, exceptId);
     for (const member of group.members) this.#push(member.connection, bytes);
     return group.members.size;
   }
@@ -141,6 +145,16 @@ export class Hub {
       else if (this.#drains(connection, now)) drainingBytes += connection.outbox.queuedBytes;
     }
     return drainingBytes;
+  }
+
+  #deliverToOthers(group: Group, bytes: Uint8Array, exceptId: string): number {
+    let count = 0;
+    for (const { connection } of group.members) {
+      if (connection.id === exceptId) continue;
+      this.#push(connection, bytes);
+      count += 1;
+    }
+    return count;
   }
 
   #push(connection: Connection, bytes: Uint8Array): void {

@@ -7,11 +7,14 @@ import { frameHeaderLength, writeFrameHeader } from './websocket-frame.ts';
 
 const encoder = new TextEncoder();
 
-/** What a message carries beside its payload; all of it ASCII but the head. */
+/** What a message carries beside its payload; all of it ASCII but the head and the sender. */
 export type MessageTail = {
   readonly messageId: string;
+  /** Null for published messages without one; absent where nobody publishes. */
+  readonly senderId?: string | null | undefined;
   readonly timestamp: string;
-  readonly position: string;
+  /** Absent where the message has no place in the order of everything. */
+  readonly position?: string | undefined;
   readonly subscriptionId?: string | undefined;
 };
 
@@ -24,12 +27,27 @@ export function messageHead(channelName: string, event: string): Uint8Array {
 
 /** Appends one whole WebSocket frame. */
 export function writeMessageFrame(out: ByteWriter, head: Uint8Array, payload: Uint8Array, tail: MessageTail): void {
-  const subscription = tail.subscriptionId === undefined ? '' : `","subscriptionId":"${tail.subscriptionId}`;
-  const end = `,"messageId":"${tail.messageId}","timestamp":"${tail.timestamp}","position":"${tail.position}${subscription}"}`;
+  const sender = tail.senderId === undefined ? '' : `,"senderId":${asciiJson(tail.senderId)}`;
+  const position = tail.position === undefined ? '' : `,"position":"${tail.position}"`;
+  const subscription = tail.subscriptionId === undefined ? '' : `,"subscriptionId":"${tail.subscriptionId}"`;
+  const end = `,"messageId":"${tail.messageId}"${sender},"timestamp":"${tail.timestamp}"${position}${subscription}}`;
   const length = head.length + payload.length + end.length;
   out.reserve(frameHeaderLength(length) + length);
   out.length = writeFrameHeader(out.bytes, out.length, length);
   out.copy(head, 0, head.length);
   out.copy(payload, 0, payload.length);
   out.ascii(end);
+}
+
+/** JSON in ASCII alone, so that its characters are its bytes. */
+function asciiJson(text: string | null): string {
+  const json = JSON.stringify(text);
+  return ASCII.test(json) ? json : json.replace(BEYOND_ASCII, escaped);
+}
+
+const ASCII = /^[ -~]*$/;
+const BEYOND_ASCII = /[^ -~]/g;
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

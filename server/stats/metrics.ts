@@ -52,6 +52,17 @@ function socketMetrics(registry: Registry) {
       'Live subscriptions that the server ended, by reason',
       'reason',
     ),
+    published: counterBy(
+      'rowcast_published_total',
+      'Messages that sockets and REST published; what was refused counts once a request',
+      'via',
+      'outcome',
+    ),
+    rateLimited: counterBy(
+      'rowcast_rate_limited_total',
+      'Publishes, requests and connections refused because there were too many of an address or a user, by kind',
+      'kind',
+    ),
     authFailures: counterBy('rowcast_auth_failures_total', 'Refused tokens, by reason', 'reason'),
   };
 }
@@ -60,6 +71,10 @@ function streamMetrics(registry: Registry) {
   const { counter, gauge } = makersFor(registry);
   return {
     changes: counter('rowcast_changes_total', 'Row changes that were read and fanned out'),
+    publishedMessages: counter(
+      'rowcast_published_messages_total',
+      'Published messages that were read from the stream and fanned out',
+    ),
     streamConnected: gauge('rowcast_stream_connected', '1 while the replication stream is up'),
     streamStarts: counter(
       'rowcast_stream_starts_total',
@@ -90,6 +105,8 @@ function fanOutMetrics(registry: Registry) {
       'Policies or filters that took too long, and were left alone for a while',
     ),
     quarantined: gauge('rowcast_quarantined', 'Policies or filters that are left alone now'),
+    ephemeralMessages: counter('rowcast_ephemeral_messages_total', 'Messages fanned out that are not persisted'),
+    journaledMessages: counter('rowcast_journaled_messages_total', 'Published messages that got their place in history'),
     journaledChanges: counter('rowcast_journaled_changes_total', 'Row changes written to the history'),
   };
 }
@@ -99,8 +116,8 @@ function makersFor(registry: Registry) {
   return {
     counter: (name: string, help: string) => new Counter({ name, help, registers }),
     gauge: (name: string, help: string) => new Gauge({ name, help, registers }),
-    counterBy: <Label extends string>(name: string, help: string, label: Label) =>
-      new Counter({ name, help, registers, labelNames: [label] }),
+    counterBy: <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+      new Counter({ name, help, registers, labelNames }),
   };
 }
 

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CataloguePoll } from '../../server/channels/catalogue-poll.ts';
 import { type ChannelFacts, ChannelStore, type TableFacts } from '../../server/channels/channel-store.ts';
+import { EphemeralTables } from '../../server/channels/ephemeral-tables.ts';
 import { WatchCompletion } from '../../server/channels/watch-completion.ts';
 import { must } from '../../server/lib/assert.ts';
 import { type ParsedChannel, parseChannelName } from '../../server/protocol/channel-name.ts';
@@ -27,6 +28,8 @@ describeEachPostgres('the channels room', (postgres) => {
     store = new ChannelStore(migrated.db.pool);
   });
   afterAll(() => migrated.close());
+
+  const parts = () => ({ pool: migrated.db.pool, ephemeralTables: new EphemeralTables(migrated.db.pool) });
 
   const completion = (timeoutMs: number, signal = new AbortController().signal): WatchCompletion =>
     new WatchCompletion({ pool: migrated.db.pool, timeoutMs, signal });
@@ -168,7 +171,7 @@ describeEachPostgres('the channels room', (postgres) => {
     await migrated.sql(`alter table ${keyless.name} drop constraint ${keyless.name}_pkey`);
     await migrated.sql(`drop table ${dropped.name}`);
     const log = collectingLog();
-    const poll = new CataloguePoll({ pool: migrated.db.pool, completion: completion(0), log });
+    const poll = new CataloguePoll({ ...parts(), completion: completion(0), log });
     const toldBy = async (): Promise<unknown[]> => {
       await poll.look();
       return log.lines.splice(0).map(({ level, fields }) => [level, fields.relation, fields.action]);
@@ -186,7 +189,7 @@ describeEachPostgres('the channels room', (postgres) => {
 
   it('completes every table that waits, look by look', async () => {
     const { oid } = await watched();
-    const poll = new CataloguePoll({ pool: migrated.db.pool, completion: completion(0), log: collectingLog() });
+    const poll = new CataloguePoll({ ...parts(), completion: completion(0), log: collectingLog() });
     await until(async () => {
       await poll.look();
       return (await migrated.sql('select from realtime.watched where relid = $1 and completed', [oid])).length === 1;

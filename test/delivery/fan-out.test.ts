@@ -70,7 +70,7 @@ function connected(hub: Hub, wanted: readonly (readonly Wanted[])[]) {
 }
 
 function fanOutOf(hub: Hub, messages: readonly ChangeMessage[], audience: Pick<Audience, 'view'>): number[] {
-  const run = { relation: RELATION, messages, from: 0 };
+  const run = { kind: 'changes' as const, channel: CHANNEL, relation: RELATION, messages, from: 0 };
   return [...fanOut({ hub, maxPayloadBytes: 1e6 }, run, audience).counts];
 }
 

@@ -6,7 +6,7 @@ import { JournalQueue } from '../../server/delivery/journal-queue.ts';
 import { toLsn } from '../../server/lib/position.ts';
 
 const message = (bytes = 100): ChangeMessage =>
-  ({ payload: new Uint8Array(bytes), oldImage: null, newImage: null }) as unknown as ChangeMessage;
+  ({ kind: 'change', payload: new Uint8Array(bytes), oldImage: null, newImage: null }) as unknown as ChangeMessage;
 
 /** A queue that holds transactions with so many changes; the commit LSN of the first is 10, of the next 20 … */
 function filled(...sizes: readonly number[]): JournalQueue {
