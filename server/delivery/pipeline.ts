@@ -143,10 +143,11 @@ export class Pipeline implements Service {
       journalStop.abort();
       throw error;
     };
-    const writing = Promise.race([journal.run(journalStop.signal), lost]).catch(fail);
+    // Settled at once: while it is waited for the dispatcher, nobody else looks after what becomes of the journal.
+    const writing = Promise.allSettled([Promise.race([journal.run(journalStop.signal), lost]).catch(fail)]);
     const dispatching = this.#dispatch(source, dispatcher, reading).catch(fail);
     const [dispatched] = await Promise.allSettled([dispatching.then(() => journalStop.abort())]);
-    const [written] = await Promise.allSettled([writing]);
+    const [written] = await writing;
     const failure = [written, dispatched].find((result) => result.status === 'rejected');
     if (failure !== undefined) throw failure.reason;
   }

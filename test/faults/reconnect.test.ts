@@ -74,6 +74,25 @@ it('goes on in the same epoch after a failure of its own', async () => {
   expect(client.frames.filter(({ type }) => type === 'gap')).toEqual([]);
 });
 
+it('survives the end of the journal while a policy is waited for', async () => {
+  const slow = `
+    alter table posts enable row level security;
+    grant select on posts to authenticated;
+    create policy slow on posts for select to authenticated using (pg_sleep(0.7) is not null)`;
+  await using app = await startTestApp(newestPostgres(), { sql: `${POSTS}; ${slow}`, env: QUICK });
+  const client = await app.client(app.token('authenticated'));
+  await client.subscribe('db:posts');
+  await app.database.query(`insert into posts values (1, 'New Post')`);
+  const judging = `
+    select from pg_stat_activity
+    where datname = current_database() and application_name = 'rowcast judging' and state = 'active'`;
+  await until(async () => (await app.database.query(judging)).length > 0, { what: 'the policy to be asked' });
+  await cutConnection(app, CUT_JOURNAL);
+  await until(() => system(client, 'streaming') > 0, { what: 'the stream to flow again' });
+  await expectEachOnce(client, 1);
+  await expectHistory(app, 1);
+});
+
 async function cutConnection(app: TestApp, sql: string): Promise<void> {
   await until(async () => (await app.database.query(sql, [app.database.slot])).length === 1, {
     what: 'a connection to cut',
