@@ -9,10 +9,11 @@ import { migrateDatabase } from '../app/test-app.ts';
 import { type ChangeFrame, TestClient } from '../app/test-client.ts';
 import type { TestDatabase, TestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
+import { type Committed, committedOf, countHistory, readHistory, readMiscounts } from './history-ledger.ts';
 import type { Plant } from './plant.ts';
 import { ServerProcess, serverEnvironment } from './server-process.ts';
-import { createOracleSlot, type OracleChange, oraclePosition, readOracle } from './wal-oracle.ts';
-import { LOADED_TABLES, startWriteLoad } from './write-load.ts';
+import { createOracleSlot, type OracleChange, readOracle } from './wal-oracle.ts';
+import { LOADED_CHANNEL, LOADED_TABLES, startWriteLoad } from './write-load.ts';
 
 export type KillOracleOptions = {
   readonly postgres: TestPostgres;
@@ -47,8 +48,8 @@ type Kill = {
   readonly journaled: number;
 };
 
-/** What one client saw of one server. */
-type Life = { readonly subscribedAt: string; readonly changes: readonly ChangeFrame[] };
+/** What one client saw of one server: from where on, by channel, and what came. */
+type Life = { readonly subscribedAt: Readonly<Record<string, string>>; readonly changes: readonly ChangeFrame[] };
 
 const WRITERS = 4;
 const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -121,11 +122,13 @@ async function waitForAcknowledgement(
 /** Subscribes as soon as the server greets; `ended` gives what came, once the server is gone. */
 function subscribeTo(server: ServerProcess, config: SecretConfig): { ended(): Promise<Life[]> } {
   const token = mintFor(config, { role: 'service_role', sub: 'oracle', expiresInMs: 3_600_000 });
-  const connecting = (async (): Promise<{ client: TestClient; subscribedAt: string } | undefined> => {
+  const connecting = (async (): Promise<{ client: TestClient; subscribedAt: Life['subscribedAt'] } | undefined> => {
     await until(() => server.isGreeted || server.exit !== undefined, { timeoutMs: 30_000 });
     if (server.exit !== undefined) return undefined;
     const client = await TestClient.connect(`ws://127.0.0.1:${await server.greeted()}/realtime`, token);
-    return { client, subscribedAt: String((await client.subscribe('db:load')).position) };
+    const table = String((await client.subscribe('db:load')).position);
+    const topic = String((await client.subscribe(LOADED_CHANNEL)).position);
+    return { client, subscribedAt: { 'db:load': table, [LOADED_CHANNEL]: topic } };
   })().catch(() => undefined); // killed while it connected
   return {
     ended: async () => {
@@ -153,7 +156,10 @@ async function afterKill(database: TestDatabase): Promise<Kill> {
     const rows = await database.query<Record<'epoch' | 'handled' | 'may_ack' | 'wal_end' | 'journaled', string>>(`
       select c.epoch, (c.handled - '0/0')::text as handled, (c.may_ack - '0/0')::text as may_ack,
         (pg_current_wal_lsn() - '0/0')::text as wal_end,
-        (select count(*) from realtime.changes where split_part(position, '-', 2) <= to_hex16) as journaled
+        (select count(*) from (
+           select position from realtime.changes union all
+           select position from realtime.messages where position is not null) as p
+         where split_part(position, '-', 2) <= to_hex16) as journaled
       from realtime.checkpoint as c,
         lateral (select lpad(to_hex((c.handled - '0/0')::bigint), 16, '0') as to_hex16) as h
       where not exists (select from pg_stat_activity where datname = current_database() and application_name = 'rowcast journal')`);
@@ -171,8 +177,7 @@ async function afterKill(database: TestDatabase): Promise<Kill> {
 }
 
 async function settle(database: TestDatabase, rows: number, timeoutMs: number): Promise<string[]> {
-  const count = async (): Promise<number> =>
-    (await database.query<{ n: number }>('select count(*)::int as n from realtime.changes'))[0]?.n ?? 0;
+  const count = (): Promise<number> => countHistory(database);
   const isSettled = until(async () => (await count()) === rows, { timeoutMs, everyMs: 50 });
   return isSettled.then(
     () => [],
@@ -188,14 +193,12 @@ async function judge(
 ): Promise<string[]> {
   const [checkpoint] = await database.query<{ epoch: string }>('select epoch from realtime.checkpoint');
   const epoch = Number(checkpoint?.epoch);
-  const history = await database.query<{ position: string; op: string; id: string }>(
-    `select position, op, coalesce(nullif(payload -> 'new', 'null'), payload -> 'old') ->> 'id' as id from realtime.changes order by position`,
-  );
-  const expected = oracle.map((change) => ({ position: oraclePosition(epoch, change), op: change.op, id: change.id }));
+  const expected = oracle.map((change) => committedOf(epoch, change));
   return [
     ...judgeKills(oracle, died, epoch),
     ...lives.flatMap((life, index) => judgeLife(expected, life, index)),
-    ...firstDifference('history', expected, history),
+    ...firstDifference('history', expected, await readHistory(database)),
+    ...(await readMiscounts(database)),
   ];
 }
 
@@ -215,15 +218,14 @@ function judgeKills(oracle: readonly OracleChange[], died: readonly Kill[], epoc
 }
 
 // From where it subscribed to the last that it got, a client misses nothing and gets nothing twice.
-function judgeLife(
-  expected: readonly { readonly position: string; readonly op: string; readonly id: string | null }[],
-  { subscribedAt, changes }: Life,
-  index: number,
-): string[] {
-  const last = changes.at(-1)?.position ?? subscribedAt;
-  const due = expected.filter(({ position }) => position > subscribedAt && position <= last);
-  const got = changes.map(({ position, event, payload }) => {
-    return { position, op: event, id: String((payload.new ?? payload.old)?.id) };
+function judgeLife(expected: readonly Committed[], { subscribedAt, changes }: Life, index: number): string[] {
+  const last = changes.at(-1)?.position ?? '';
+  const due = expected
+    .filter(({ channel, position }) => position > (subscribedAt[channel] ?? '') && position <= last)
+    .map(({ position, event, values }) => ({ position, event, id: values.id }));
+  const got = changes.map(({ position, channel, event, messageId, payload }) => {
+    const id = channel === LOADED_CHANNEL ? messageId : String((payload.new ?? payload.old)?.id);
+    return { position, event, id };
   });
   return firstDifference(`client ${index + 1}`, due, got);
 }

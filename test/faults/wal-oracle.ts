@@ -8,9 +8,12 @@ export type OracleChange = {
   readonly index: number;
   readonly relation: string;
   readonly op: 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
-  /** Text of the first column; null for TRUNCATE. */
-  readonly id: string | null;
+  /** Texts by column: of the new row, of a deleted one its key; none for TRUNCATE. */
+  readonly values: Readonly<Record<string, string | null>>;
 };
+
+/** Where published messages come from; nothing else of the schema is told. */
+export const PUBLISHED = 'realtime.messages';
 
 const PUBLICATIONS = `select string_agg(quote_ident(pubname), ',') as names from pg_publication where pubname like 'rowcast%'`;
 
@@ -19,7 +22,7 @@ export async function createOracleSlot(database: TestDatabase): Promise<void> {
   await database.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [oracleSlot(database)]);
 }
 
-/** All row changes since the slot was made, in commit order. Reading does not use them up. */
+/** All row changes and published messages since the slot was made, in commit order. Reading does not use them up. */
 export async function readOracle(database: TestDatabase): Promise<OracleChange[]> {
   const [publications] = await database.query<{ names: string }>(PUBLICATIONS);
   const rows = await database.query<{ data: Buffer }>(
@@ -44,7 +47,7 @@ function oracleSlot({ name }: TestDatabase): string {
 
 class Decoder {
   readonly changes: OracleChange[] = [];
-  readonly #names = new Map<number, string>();
+  readonly #relations = new Map<number, { readonly name: string; readonly columns: readonly string[] }>();
   #lsn = 0n;
   #index = 0;
 
@@ -54,11 +57,9 @@ class Decoder {
         this.#lsn = data.readBigUInt64BE(1);
         this.#index = 0;
         break;
-      case 'R': {
-        const [schema, name] = data.toString('utf8', 5).split('\0');
-        this.#names.set(data.readUInt32BE(1), `${schema}.${name}`);
+      case 'R':
+        this.#relation(data);
         break;
-      }
       case 'I':
         this.#row('INSERT', data, 6);
         break;
@@ -69,7 +70,7 @@ class Decoder {
         this.#row('DELETE', data, 6);
         break;
       case 'T':
-        for (let at = 6; at < data.length; at += 4) this.#push('TRUNCATE', data.readUInt32BE(at), null);
+        for (let at = 6; at < data.length; at += 4) this.#push('TRUNCATE', data.readUInt32BE(at), []);
         break;
       case 'M':
         if (data[1] === 1) this.#index++;
@@ -79,15 +80,37 @@ class Decoder {
     }
   }
 
-  #row(op: OracleChange['op'], data: Buffer, tuple: number): void {
-    const length = data.readUInt32BE(tuple + 3);
-    this.#push(op, data.readUInt32BE(1), data.toString('utf8', tuple + 7, tuple + 7 + length));
+  #relation(data: Buffer): void {
+    const [schema, name] = data.toString('utf8', 5).split('\0') as [string, string];
+    let at = 5 + Buffer.byteLength(schema) + 1 + Buffer.byteLength(name) + 2;
+    const columns: string[] = [];
+    for (let left = data.readUInt16BE(at); left > 0; left--) {
+      const start = columns.length === 0 ? at + 3 : at + 1;
+      const end = data.indexOf(0, start);
+      columns.push(data.toString('utf8', start, end));
+      at = end + 9;
+    }
+    this.#relations.set(data.readUInt32BE(1), { name: `${schema}.${name}`, columns });
   }
 
-  #push(op: OracleChange['op'], oid: number, id: string | null): void {
-    const relation = this.#names.get(oid) ?? '';
+  #row(op: OracleChange['op'], data: Buffer, tuple: number): void {
+    const texts: (string | null)[] = [];
+    let at = tuple + 2;
+    for (let left = data.readUInt16BE(tuple); left > 0; left--) {
+      const isText = data[at] === 0x74;
+      const length = isText ? data.readUInt32BE(at + 1) : 0;
+      texts.push(isText ? data.toString('utf8', at + 5, at + 5 + length) : null);
+      at += isText ? 5 + length : 1;
+    }
+    this.#push(op, data.readUInt32BE(1), texts);
+  }
+
+  #push(op: OracleChange['op'], oid: number, texts: readonly (string | null)[]): void {
+    const { name, columns } = this.#relations.get(oid) ?? { name: '', columns: [] };
     const index = this.#index++;
-    if (!relation.startsWith('realtime.')) this.changes.push({ lsn: this.#lsn, index, relation, op, id });
+    if (name.startsWith('realtime.') && name !== PUBLISHED) return;
+    const values = Object.fromEntries(texts.map((text, place) => [columns[place] ?? '', text]));
+    this.changes.push({ lsn: this.#lsn, index, relation: name, op, values });
   }
 }
 

@@ -1,5 +1,5 @@
-// Owns writers that keep a table busy until they are stopped: small transactions, now and then a large one, a
-// rollback, updates and deletes, and writes to a table that nobody watches.
+// Owns writers that keep a table and a channel busy until they are stopped: small transactions, now and then a large
+// one, a rollback, updates and deletes, published messages between them, and writes to a table that nobody watches.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
@@ -8,7 +8,11 @@ import type { TestDatabase } from '../rig/postgres.ts';
 export const LOADED_TABLES = `
   create table load (id bigint generated always as identity primary key, writer int, body text);
   create table unwatched (body text);
-  select realtime.watch('load');`;
+  select realtime.watch('load');
+  insert into realtime.channels (pattern) values ('load:*');`;
+
+/** What is published goes here. */
+export const LOADED_CHANNEL = 'load:1';
 
 export type WriteLoad = { stop(): Promise<void> };
 
@@ -43,8 +47,17 @@ async function writeOnce(client: Client, writer: number, random: () => number): 
     rows,
   ]);
   const mine = 'id in (select id from load where writer = $1 order by id desc limit 2)';
+  if (random() < 0.5) await publish(client, writer, random() < 0.05 ? 200 : 1);
   if (random() < 0.3) await client.query(`update load set body = 'changed' where ${mine}`, [writer]);
   if (random() < 0.1) await client.query(`delete from load where ${mine}`, [writer]);
   if (random() < 0.2) await client.query(`insert into unwatched values (repeat('y', 2000))`);
   await client.query(random() < 0.1 ? 'rollback' : 'commit');
+}
+
+function publish(client: Client, writer: number, messages: number): Promise<unknown> {
+  return client.query(
+    `select realtime.publish($1, 'writer.' || $2, jsonb_build_object('writer', $2::int, 'n', n, 'text', 'ä"\\'))
+     from generate_series(1, $3::int) as n`,
+    [LOADED_CHANNEL, writer, messages],
+  );
 }
