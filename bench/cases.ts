@@ -5,5 +5,6 @@ import { burst } from './cases/burst.ts';
 import { decode } from './cases/decode.ts';
 import { journal } from './cases/journal.ts';
 import { latency } from './cases/latency.ts';
+import { publish } from './cases/publish.ts';
 
-export const CASES: readonly BenchCase[] = [decode, latency, burst, journal];
+export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish];

@@ -1,6 +1,7 @@
 // Owns the stage of the cases that measure from a commit to sockets: a database, one of the two servers over
 // it, and receivers, each a process of its own.
 
+import { must } from '../server/lib/assert.ts';
 import type { Bench } from './bench-case.ts';
 import { type BenchDatabase, createBenchDatabase, migrateBenchDatabase } from './bench-database.ts';
 import { MeasuredProcess } from './measured-process.ts';
@@ -11,14 +12,19 @@ import { CREATE_TABLE } from './sample-rows.ts';
 export type StageOptions = {
   readonly server: 'rowcast' | 'notify';
   readonly subscribers: number;
+  /** What they subscribe to; default: the rows. */
+  readonly channel?: string | undefined;
   /** Settings of the server, by variable. */
   readonly env?: Readonly<Record<string, string>> | undefined;
 };
+
+const OPEN_CHANNEL = 'insert into realtime.channels (pattern) values ($1)';
 
 export class Stage implements AsyncDisposable {
   readonly database: BenchDatabase;
   readonly server: MeasuredProcess;
   readonly #receiver: MeasuredProcess;
+  #address: ServerAddress | undefined;
 
   static async open(bench: Bench, options: StageOptions): Promise<Stage> {
     const database = await createBenchDatabase(bench.serverUrl);
@@ -40,6 +46,10 @@ export class Stage implements AsyncDisposable {
     this.#receiver = receiver;
   }
 
+  get address(): ServerAddress {
+    return must(this.#address, 'the address of the server');
+  }
+
   /** From now on every subscriber must get so many messages; `received` tells when. */
   expect(order: ExpectOrder): Promise<void> {
     return this.#receiver.call('expect', order);
@@ -55,12 +65,13 @@ export class Stage implements AsyncDisposable {
     await this.database[Symbol.asyncDispose]();
   }
 
-  async #fill({ server, subscribers, env }: StageOptions): Promise<void> {
+  async #fill({ server, subscribers, channel, env }: StageOptions): Promise<void> {
     const policyUrl = server === 'rowcast' ? await migrateBenchDatabase(this.database) : this.database.url;
     await this.database.query(CREATE_TABLE);
     if (server === 'rowcast') await this.database.query(`select realtime.watch('bench_rows')`);
-    const order: ServeOrder = { databaseUrl: this.database.url, policyUrl, slot: this.database.slot, env };
-    const address = await this.server.call<ServerAddress>('serve', order);
-    await this.#receiver.call('connect', { ...address, count: subscribers });
+    const order: ServeOrder = { databaseUrl: this.database.url, policyUrl, slot: this.database.slot, channel, env };
+    if (channel !== undefined) await this.database.query(OPEN_CHANNEL, [channel]);
+    this.#address = await this.server.call<ServerAddress>('serve', order);
+    await this.#receiver.call('connect', { ...this.#address, count: subscribers });
   }
 }

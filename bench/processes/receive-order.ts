@@ -5,6 +5,8 @@ export type ServerAddress = {
   readonly path: string;
   /** Sent as a bearer token on the upgrade. */
   readonly token?: string | undefined;
+  /** A token of an ordinary user. */
+  readonly userToken?: string | undefined;
   /** A frame sent behind the upgrade, answered by one of type `subscribed`; none where nothing is asked. */
   readonly subscribe?: string | undefined;
 };

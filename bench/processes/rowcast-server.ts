@@ -16,13 +16,21 @@ export type ServeOrder = {
   /** How to log in for policies. */
   readonly policyUrl: string;
   readonly slot: string;
+  /** What receivers subscribe to; default: the rows. */
+  readonly channel?: string | undefined;
   /** Further settings, by variable. */
   readonly env?: Readonly<Record<string, string>> | undefined;
 };
 
 let app: App | undefined;
 
-async function serve({ databaseUrl, policyUrl, slot, env }: ServeOrder): Promise<ServerAddress> {
+async function serve({
+  databaseUrl,
+  policyUrl,
+  slot,
+  channel = 'db:bench_rows',
+  env,
+}: ServeOrder): Promise<ServerAddress> {
   const loaded = loadConfig({
     argv: [],
     cwd: tmpdir(),
@@ -39,9 +47,10 @@ async function serve({ databaseUrl, policyUrl, slot, env }: ServeOrder): Promise
   const config = loaded.config as SecretConfig;
   app = await startApp({ config, databaseUrl, policyUrl, log: pino({ level: 'warn' }, pino.destination(2)) });
   await app.settled;
-  const token = mintFor(config, { role: 'service_role', sub: randomUUID(), expiresInMs: 3_600_000 });
-  const subscribe = JSON.stringify({ type: 'subscribe', channel: 'db:bench_rows' });
-  return { port: app.port, path: '/realtime', token, subscribe };
+  const tokenOf = (role: string): string => mintFor(config, { role, sub: randomUUID(), expiresInMs: 3_600_000 });
+  const subscribe = JSON.stringify({ type: 'subscribe', channel });
+  const [token, userToken] = [tokenOf('service_role'), tokenOf('authenticated')];
+  return { port: app.port, path: '/realtime', token, userToken, subscribe };
 }
 
 answerCalls({ serve, stop: () => app?.stop() });
