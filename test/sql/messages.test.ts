@@ -89,6 +89,47 @@ describeEachPostgres('realtime.messages', (postgres) => {
     ).toEqual([{ sender_type: 'system', sender_id: null, position: null, n: 0 }]);
   });
 
+  it('a time of its own is refused to everybody, the owner too', async () => {
+    const forged = `insert into realtime.messages (channel_name, event_name, payload, created_at) values ('x', 'e', '1', $1)`;
+    expect(await failureOf(wide.sql(forged, ['2020-01-01']))).toMatchObject({ code: '42501' });
+    expect(await failureOf(asAlice((client) => client.query(forged, ['2020-01-01'])))).toMatchObject({ code: '42501' });
+  });
+
+  it('a payload is measured as it is sent, whatever it weighs as jsonb', async () => {
+    const short = await failureOf(
+      asAlice((client) => client.query(INSERT, [null, 'open:1', 'e', '[1e131000, 1e131000, 1e131000]'])),
+    );
+    expect(short).toMatchObject({ code: '54000' });
+    const fits = JSON.stringify('x'.repeat(262_142));
+    await asAlice((client) => client.query(INSERT, [null, 'open:1', 'e', fits]));
+    const tooLong = JSON.stringify('x'.repeat(262_143));
+    expect(await failureOf(asAlice((client) => client.query(INSERT, [null, 'open:1', 'e', tooLong])))).toMatchObject({
+      code: '54000',
+    });
+  });
+
+  it('a sender that no index could hold is refused', async () => {
+    const long = host.as('authenticated', { ...ALICE, sub: 'x'.repeat(1001) }, (client) => insert(client, 'open:1'));
+    expect(await failureOf(long)).toMatchObject({ code: '22023' });
+    await host.as('authenticated', { ...ALICE, sub: 'x'.repeat(1000) }, (client) => insert(client, 'open:1'));
+  });
+
+  it('the way of the server for what is not persisted writes nothing for anybody else', async () => {
+    const published = asAlice(async (client) => {
+      await client.query(`select set_config('realtime.ephemeral', 'on', true)`);
+      await insert(client, 'typing:1');
+    });
+    expect(await failureOf(published)).toMatchObject({
+      code: '23514',
+      message: expect.stringContaining('messages_zz_not_written'),
+    });
+    const forbidden = host.as('anon', {}, async (client) => {
+      await client.query(`select set_config('realtime.ephemeral', 'on', true)`);
+      await insert(client, 'typing:1');
+    });
+    expect(await failureOf(forbidden)).toMatchObject({ code: '42501', message: RLS });
+  });
+
   it('a forbidden channel and one that does not exist get the same error', async () => {
     const failures = await Promise.all(
       ['secret:1', 'nowhere'].map((name) =>
