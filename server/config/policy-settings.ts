@@ -5,6 +5,12 @@ import { setting, waitTime } from './setting.ts';
 
 export const POLICY_SETTINGS = {
   poolSize: setting('ROWCAST_POLICY_POOL_SIZE', integer(1, 100, 4), '4', 'Connections for policies of subscribers.'),
+  publishPoolSize: setting(
+    'ROWCAST_PUBLISH_POOL_SIZE',
+    integer(1, 100, 8),
+    '8',
+    'Connections on which users publish, under their policies.',
+  ),
   timeoutMs: setting(
     'ROWCAST_POLICY_TIMEOUT',
     waitTime('2s'),

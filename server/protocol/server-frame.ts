@@ -36,6 +36,12 @@ export type ServerFrame =
       readonly subscriptionId?: string | undefined;
       readonly reason?: EndReason | undefined;
     })
+  | (Replies & {
+      readonly type: 'published';
+      readonly messageId: string;
+      readonly channel: string;
+      readonly event: string;
+    })
   | (Replies & { readonly type: 'pong' })
   | { readonly type: 'live'; readonly channel: string; readonly subscriptionId: string; readonly position: Position }
   | {

@@ -42,8 +42,10 @@ begin
             message = 'an id cannot be chosen on a channel with persist = false: nothing of it is kept';
         end if;
         is_ephemeral := true;
-      when others then
-        if sqlstate not in ('42501', '22023', '23505', '54000') then raise; end if;
+      when assert_failure or others then
+        -- What may pass by itself says nothing of the message. All else is told alike, also what policies raise: in
+        -- a list the missing number would say that it was not the channel which was refused.
+        if sqlstate in ('55P03', '40001', '40P01') or pg_catalog.left(sqlstate, 2) in ('53', '57') then raise; end if;
         get stacked diagnostics failed_constraint = constraint_name, failure = message_text;
         raise exception using errcode = sqlstate, constraint = failed_constraint, message = failure, column = place::text;
     end;
