@@ -6,12 +6,16 @@ import type { Identity } from '../auth/identity.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { AuthFrame } from '../protocol/client-frame.ts';
 import { INVALID_TOKEN, type Refusal } from '../protocol/error-codes.ts';
+import type { Metrics } from '../stats/metrics.ts';
+import { type ConnectionPlaces, tooManyOfUser } from './connection-places.ts';
 import { type Judged, judgeAgain, type RenewalDeps, takeOn } from './renewal.ts';
 import type { Session } from './session.ts';
 
 export type AuthFrameDeps = RenewalDeps & {
   readonly log: Logger;
   readonly authenticator: Authenticator;
+  readonly places: ConnectionPlaces;
+  readonly metrics: Pick<Metrics, 'rateLimited'>;
   readonly allowAnon: boolean;
   /** The identity of a client without a token. */
   readonly anonymous: Identity;
@@ -26,7 +30,7 @@ export async function handleAuth(frame: AuthFrame, session: Session, deps: AuthF
     session.refuse(refusalOf(verdict.code), { ref: frame.ref });
     if (isFirst) session.noteFailedTry();
   } else if (isFirst) {
-    session.settle(verdict.identity, false, frame.ref);
+    if (takePlace(verdict.identity, frame, session, deps)) session.settle(verdict.identity, false, frame.ref);
   } else {
     await renew(verdict.identity, frame, session, deps);
   }
@@ -40,6 +44,8 @@ async function renew(identity: Identity, frame: AuthFrame, session: Session, dep
   const judged = await judgeOrUndefined(identity, session, deps);
   if (!session.isOpen) return;
   if (judged === undefined) return session.refuse(UNDECIDED, { ref: frame.ref });
+  // Until now it was nobody's; otherwise it is the same user's as before.
+  if (isAnonymous(session) && !takePlace(identity, frame, session, deps)) return;
   session.renew(identity, frame.ref);
   takeOn(identity, judged, session, deps);
 }
@@ -61,8 +67,27 @@ async function judgeOrUndefined(
 
 // A client without a token becomes whoever its first token says.
 function mayTakeOver(identity: Identity, session: Session): boolean {
-  const { state } = session;
-  return state.kind === 'authenticated' && (state.isAnonymous || state.connection.identity.sub === identity.sub);
+  return isAnonymous(session) || session.connection.identity.sub === identity.sub;
+}
+
+function isAnonymous({ state }: Session): boolean {
+  return state.kind === 'authenticated' && state.isAnonymous;
+}
+
+/** False where the user has as many sockets as it may: then this one has been closed. */
+function takePlace(
+  identity: Identity,
+  { ref }: AuthFrame,
+  session: Session,
+  { places, metrics }: AuthFrameDeps,
+): boolean {
+  const place = places.ofUser(identity);
+  if (place !== undefined) session.hold(place);
+  if (place !== undefined) return true;
+  metrics.rateLimited.inc({ kind: 'connections_of_user' });
+  session.refuse(tooManyOfUser(places.limits), { ref });
+  session.close('tooManyFrames');
+  return false;
 }
 
 /** What a client is told about a refused token; the printed text wherever the token itself is at fault. */

@@ -10,6 +10,8 @@ export type ReplyContext = { readonly ref?: Ref | undefined; readonly channel?: 
 /** An authenticated client, as a frame handler sees it. */
 export interface Peer {
   readonly connection: Connection;
+  /** The address that limits are counted by. */
+  readonly address: string;
   /** False once the socket is closing: look again after every await. */
   readonly isOpen: boolean;
   /** Queues a frame behind all that is queued for the client. */

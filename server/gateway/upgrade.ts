@@ -2,11 +2,12 @@
 // sockets, and a token in the header or the query. Cheap checks first; every refusal is plain HTTP.
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Authenticator, AuthVerdict } from '../auth/authenticator.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { TicketBox } from '../auth/ticket-box.ts';
 import type { Metrics } from '../stats/metrics.ts';
 import { limitAddress } from './client-address.ts';
+import { type ConnectionPlaces, tooManyOfAddress, tooManyOfUser } from './connection-places.ts';
 import { type Credentials, upgradeCredentials } from './credentials.ts';
 import type { GatewaySettings } from './gateway-settings.ts';
 import { httpRefusalOf } from './http-auth.ts';
@@ -19,7 +20,8 @@ export type UpgradeDeps = {
   readonly authenticator: Authenticator;
   readonly tickets: TicketBox;
   readonly unauthenticated: UnauthenticatedSockets;
-  readonly metrics: Pick<Metrics, 'refusedUpgrades'>;
+  readonly places: ConnectionPlaces;
+  readonly metrics: Pick<Metrics, 'refusedUpgrades' | 'rateLimited'>;
   readonly isDraining: () => boolean;
 };
 
@@ -31,6 +33,10 @@ export type Admitted = {
   /** Gives back the place among the unauthenticated sockets; more than once does nothing. */
   readonly release: () => void;
 };
+
+type Identified =
+  | { readonly ok: true; readonly identity: Identity | undefined }
+  | { readonly ok: false; readonly refusal: HttpRefusal };
 
 type Outcome =
   | { readonly ok: true; readonly admitted: Admitted }
@@ -56,17 +62,44 @@ async function judgeUpgrade(request: FastifyRequest, deps: UpgradeDeps): Promise
   const page = judgePage(request, credentials, deps.settings);
   if (page !== undefined) return refuse(page);
   const address = limitAddress(request);
-  const place = deps.unauthenticated.admit(address);
-  if (!place.ok) return refuse(tooManySockets(place.limit));
-  // Whatever becomes of the upgrade, its place is free again when its socket is.
-  request.raw.socket.once('close', place.release);
-  const identity = await identify(credentials, address, deps);
-  if (identity !== undefined && 'statusCode' in identity) {
-    place.release();
-    return refuse(identity);
+  const ofAddress = deps.places.ofAddress(address);
+  if (ofAddress === undefined) return refuse(noPlace('address', deps));
+  const unauthenticated = deps.unauthenticated.admit(address);
+  if (!unauthenticated.ok) {
+    ofAddress();
+    return refuse(tooManySockets(unauthenticated.limit));
   }
-  return { ok: true, admitted: { address, identity, release: place.release } };
+  const giveBack = (): void => {
+    ofAddress();
+    unauthenticated.release();
+  };
+  // Whatever becomes of the upgrade, its places are free again when its socket is.
+  request.raw.socket.once('close', giveBack);
+  const outcome = takePlace(await identify(credentials, address, deps), request, deps);
+  if (outcome.ok)
+    return { ok: true, admitted: { address, identity: outcome.identity, release: unauthenticated.release } };
+  giveBack();
+  return outcome;
 }
+
+function takePlace(who: Identified, { raw: { socket } }: FastifyRequest, deps: UpgradeDeps): Identified {
+  if (!who.ok || who.identity === undefined) return who;
+  const place = deps.places.ofUser(who.identity);
+  if (place === undefined) return refuse(noPlace('user', deps));
+  socket.once('close', place);
+  // It may have gone while its token was looked at.
+  if (socket.destroyed) place();
+  return who;
+}
+
+function noPlace(of: 'address' | 'user', { places, metrics }: UpgradeDeps): HttpRefusal {
+  metrics.rateLimited.inc({ kind: `connections_of_${of}` });
+  const { message } = of === 'user' ? tooManyOfUser(places.limits) : tooManyOfAddress(places.limits);
+  const limit = of === 'user' ? places.limits.perUser : places.limits.perAddress;
+  return { statusCode: 429, error: 'rate_limited', message, retryAfterMs: FULL_RETRY_MS, limit };
+}
+
+const FULL_RETRY_MS = 5_000;
 
 function judgePage(
   request: FastifyRequest,
@@ -85,22 +118,24 @@ async function identify(
   credentials: Credentials,
   address: string,
   { authenticator, tickets }: UpgradeDeps,
-): Promise<Identity | HttpRefusal | undefined> {
+): Promise<Identified> {
   switch (credentials.kind) {
     case 'none':
-      return undefined;
+      return { ok: true, identity: undefined };
     case 'malformed':
-      return httpRefusalOf({ ok: false, code: 'bad_token' });
-    case 'ticket':
-      return tickets.redeem(credentials.ticket) ?? httpRefusalOf({ ok: false, code: 'bad_token' });
-    case 'token':
-      return identityOrRefusal(await authenticator.authenticate(credentials.token, address));
+      return refuse(httpRefusalOf(BAD_TOKEN));
+    case 'ticket': {
+      const identity = tickets.redeem(credentials.ticket);
+      return identity === undefined ? refuse(httpRefusalOf(BAD_TOKEN)) : { ok: true, identity };
+    }
+    case 'token': {
+      const verdict = await authenticator.authenticate(credentials.token, address);
+      return verdict.ok ? verdict : refuse(httpRefusalOf(verdict));
+    }
   }
 }
 
-function identityOrRefusal(verdict: AuthVerdict): Identity | HttpRefusal {
-  return verdict.ok ? verdict.identity : httpRefusalOf(verdict);
-}
+const BAD_TOKEN = { ok: false, code: 'bad_token' } as const;
 
 function tooManySockets(limit: Extract<Admission, { ok: false }>['limit']): HttpRefusal {
   const message = 'Too many sockets that have not authenticated';
@@ -115,6 +150,6 @@ function forbidden(error: string, message: string): HttpRefusal {
   return { statusCode: 403, error, message };
 }
 
-function refuse(refusal: HttpRefusal): Outcome {
+function refuse(refusal: HttpRefusal): Extract<Outcome, { ok: false }> {
   return { ok: false, refusal };
 }
