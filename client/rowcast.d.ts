@@ -97,8 +97,22 @@ export interface SubscribeOptions<Payload = unknown> {
   readonly filter?: Filter;
   /** Exclusive: messages after this position (or messageId) are asked for. */
   readonly since?: Position;
+  /** False: not what this client itself publishes. Says nothing of `db:` channels. Default true. */
+  readonly echo?: boolean;
   readonly onMessage?: (message: Message<Payload>) => void;
   readonly onStatus?: (status: SubscriptionStatus) => void;
+}
+
+export interface PublishOptions {
+  /**
+   * A UUID of your own: published again with it within 24 hours, it is the same message with the same messageId. So
+   * it is safe to repeat what was not answered. Not as anon, and not where nothing is persisted.
+   */
+  readonly id?: string;
+}
+
+export interface Published {
+  readonly messageId: string;
 }
 
 export interface Subscription {
@@ -170,6 +184,12 @@ export interface Client {
   connect(): Promise<void>;
   /** Connects if need be. Survives reconnects: the handle stays the same, missed messages are asked for. */
   subscribe<Payload = unknown>(channel: string, options?: SubscribeOptions<Payload>): Subscription;
+  /**
+   * Publishes any JSON (default null); needs no subscription. Resolves once it is committed. Rejects with a RowcastError:
+   * what is `retryable`, like a connection that is lost or not there (`disconnected`), may or may not have been
+   * published, and is safe to repeat with an `id`.
+   */
+  publish(channel: string, event: string, payload?: unknown, options?: PublishOptions): Promise<Published>;
   /** Takes another token from here on, and renews the connection with it. Rejects if the server refuses it. */
   authenticate(token: TokenSource): Promise<void>;
   /** Resolves when the server has answered; rejects while there is no connection, or when it is lost. */

@@ -104,11 +104,22 @@ export class RealtimeClient {
     else await this.connect();
   }
 
+  /**
+   * @param {string} channel
+   * @param {string} event
+   * @param {unknown} [payload]
+   * @param {import('../rowcast.d.ts').PublishOptions} [options]
+   * @returns {Promise<import('../rowcast.d.ts').Published>}
+   */
+  async publish(channel, event, payload = null, { id } = {}) {
+    const chosen = id === undefined ? {} : { id };
+    const { messageId } = await this.#ask({ type: 'publish', channel, event, payload, ...chosen });
+    return { messageId };
+  }
+
   /** @returns {Promise<void>} */
   async ping() {
-    await this.connect();
-    if (this.#link === undefined || this.#status !== 'connected') throw disconnected();
-    await this.#link.request({ type: 'ping' });
+    await this.#ask({ type: 'ping' });
   }
 
   /**
@@ -127,6 +138,17 @@ export class RealtimeClient {
     link?.close();
     await this.#running;
     if (link !== undefined) await within(CLOSE_WAIT_MS, link.closed);
+  }
+
+  /**
+   * Asks over the connection that there is; the first one is waited for.
+   * @param {Frame} frame
+   */
+  async #ask(frame) {
+    if (this.#stop.signal.aborted) throw closed();
+    await this.connect();
+    if (this.#link === undefined || this.#status !== 'connected') throw disconnected();
+    return this.#link.request(frame);
   }
 
   async #run() {

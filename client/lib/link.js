@@ -78,8 +78,10 @@ export class Link {
     if (this.#isEnded) return Promise.reject(disconnected());
     const ref = ++this.#lastRef;
     return new Promise((resolve, reject) => {
+      // First: what cannot be written as JSON waits for no reply.
+      const text = JSON.stringify({ ...frame, ref });
       this.#pending.set(ref, { resolve, reject, onReply });
-      this.#socket.send(JSON.stringify({ ...frame, ref }));
+      this.#socket.send(text);
     });
   }
 

@@ -70,12 +70,13 @@ export class ClientSubscription {
    * @returns {Frame}
    */
   request() {
-    const { filter } = this.#options;
+    const { filter, echo } = this.#options;
     const since = this.position;
     return {
       type: 'subscribe',
       channel: this.channel,
       ...(filter === undefined ? {} : { filter }),
+      ...(echo === undefined ? {} : { echo }),
       ...(since === null ? {} : { since }),
     };
   }

@@ -29,7 +29,7 @@ export async function scriptedServer(script: Script) {
   };
 }
 
-/** Answers auth, subscribe and ping as the server would; `onFrame` sees every frame first. */
+/** Answers auth, subscribe, publish and ping as the server would; `onFrame` sees every frame first. */
 export function answering(socket: WebSocket, onFrame: (frame: Record<string, unknown>) => void = () => {}): void {
   socket.on('message', (data) => {
     const frame = JSON.parse(data.toString()) as Record<string, unknown>;
@@ -39,10 +39,11 @@ export function answering(socket: WebSocket, onFrame: (frame: Record<string, unk
   });
 }
 
-function replyTo({ type, channel }: Record<string, unknown>): object | undefined {
+function replyTo({ type, channel, event }: Record<string, unknown>): object | undefined {
   const position = '00000001-0000000000000001-00000000';
   if (type === 'auth') return { type: 'auth_success', userId: 'u', role: 'authenticated', expiresAt: null };
   if (type === 'subscribe') return { type: 'subscribed', channel, subscriptionId: `s-${channel}`, position };
   if (type === 'unsubscribe') return { type: 'unsubscribed', channel };
+  if (type === 'publish') return { type: 'published', messageId: 'm', channel, event };
   return type === 'ping' ? { type: 'pong' } : undefined;
 }
