@@ -25,6 +25,10 @@ export type DatabaseFailureKind =
   | 'undefined_column'
   | 'undefined_function'
   | 'undefined_object'
+  /** 42809: a view where a table is wanted, and the like. */
+  | 'wrong_object_type'
+  /** 0A000 */
+  | 'not_supported'
   | 'duplicate_object'
   | 'unique_violation'
   | 'foreign_key_violation'
@@ -68,6 +72,8 @@ const BY_CODE: Readonly<Record<string, DatabaseFailureKind>> = {
   '42883': 'undefined_function',
   '42704': 'undefined_object',
   '3F000': 'undefined_object',
+  '42809': 'wrong_object_type',
+  '0A000': 'not_supported',
   '42710': 'duplicate_object',
   '42P07': 'duplicate_object',
   '42P06': 'duplicate_object',

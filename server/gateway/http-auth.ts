@@ -14,8 +14,19 @@ export type HttpIdentity =
   | { readonly kind: 'known'; readonly identity: Identity }
   | { readonly kind: 'refused'; readonly refusal: HttpRefusal };
 
-/** Who made the request; `anonymous` without an Authorization header. */
-export async function identifyRequest(request: FastifyRequest, authenticator: Authenticator): Promise<HttpIdentity> {
+// A limit per user asks before the route does: a token is looked at, and a bad one counted, once a request.
+const identified = new WeakMap<FastifyRequest, Promise<HttpIdentity>>();
+
+/** Who made the request; `anonymous` without an Authorization header. Asked again it remembers. */
+export function identifyRequest(request: FastifyRequest, authenticator: Authenticator): Promise<HttpIdentity> {
+  const known = identified.get(request);
+  if (known !== undefined) return known;
+  const asked = identify(request, authenticator);
+  identified.set(request, asked);
+  return asked;
+}
+
+async function identify(request: FastifyRequest, authenticator: Authenticator): Promise<HttpIdentity> {
   const credentials = headerCredentials(request);
   if (credentials.kind === 'none') return { kind: 'anonymous' };
   const verdict: AuthVerdict =

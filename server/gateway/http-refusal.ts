@@ -14,20 +14,24 @@ export type HttpRefusal = {
   readonly statusCode: number;
   readonly error: string;
   readonly message: string;
-  /** Set for 429 and 503 where the time is known. */
+  /** Set for 429 and 503 where the time is known; a 503 may always be tried again in a second. */
   readonly retryAfterMs?: number | undefined;
+  /** For 429: how many there may be of what was limited. */
+  readonly limit?: number | undefined;
 };
 
 /** Answers with the refusal. */
 export function sendRefusal(
   reply: FastifyReply,
-  { statusCode, error, message, retryAfterMs }: HttpRefusal,
+  { statusCode, error, message, limit, ...refusal }: HttpRefusal,
 ): FastifyReply {
+  const retryAfterMs = refusal.retryAfterMs ?? (statusCode === 503 ? 1_000 : undefined);
   if (statusCode === 401) reply.header('www-authenticate', 'Bearer');
   if (retryAfterMs !== undefined) {
     const seconds = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
     reply.header('retry-after', seconds);
     if (statusCode === 429) reply.headers({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': seconds });
+    if (statusCode === 429 && limit !== undefined) reply.header('x-ratelimit-limit', String(limit));
   }
   return reply.code(statusCode).send({ error, message, statusCode });
 }

@@ -1,10 +1,9 @@
 // Owns the routes that explain permissions, for admins: `GET /api/realtime/permissions` as the base API prints
 // it, and `POST /api/realtime/permissions/check`, which answers for any claims and writes nothing.
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { type Static, Type } from 'typebox';
 import type { AuthSettings } from '../auth/auth-settings.ts';
-import type { Authenticator } from '../auth/authenticator.ts';
 import { isHoldable } from '../auth/claims-check.ts';
 import type { Identity } from '../auth/identity.ts';
 import { makeIdentity } from '../auth/make-identity.ts';
@@ -13,8 +12,8 @@ import type { PermissionAnswer, PermissionQuestion } from '../policies/permissio
 import type { Action } from '../policies/permission-store.ts';
 import type { PolicyList } from '../policies/policy-listing.ts';
 import { parseChannelName } from '../protocol/channel-name.ts';
-import { ADMINS_ONLY, AUTH_REQUIRED, identifyRequest } from './http-auth.ts';
-import { HttpErrorSchema, type HttpRefusal, sendRefusal } from './http-refusal.ts';
+import { ADMIN_ERRORS, BODY_ERRORS } from './error-responses.ts';
+import { type HttpRefusal, sendRefusal } from './http-refusal.ts';
 
 /** What the policies room answers; each rejects when the database cannot be asked. */
 export interface Permissions {
@@ -23,7 +22,6 @@ export interface Permissions {
 }
 
 export type PermissionRoutesDeps = {
-  readonly authenticator: Authenticator;
   readonly permissions: Permissions;
   readonly roles: Pick<AuthSettings, 'roleClaim' | 'defaultRole' | 'roles' | 'adminRoles'>;
 };
@@ -53,7 +51,10 @@ const CheckSchema = Type.Object(
     event: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'To publish' })),
     payload: Type.Optional(Type.Unknown({ description: 'To publish' })),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ claims: { role: 'authenticated', sub: '42' }, action: 'subscribe', channel: 'chat:7' }],
+  },
 );
 type CheckBody = Static<typeof CheckSchema>;
 
@@ -85,45 +86,31 @@ const AnswerSchema = Type.Object({
   table: Type.Optional(TableSchema),
 });
 
-const errors = { '4xx': HttpErrorSchema, '5xx': HttpErrorSchema };
 const about = { tags: ['permissions'], security: [{ bearer: [] }] };
 const UNHOLDABLE = 'hold no U+0000, no half surrogate pair, and no more levels than a token or a message may';
 const PAYLOAD_DEPTH = 512;
 
-export function registerPermissionRoutes(app: FastifyInstance, deps: PermissionRoutesDeps): void {
-  const summary = 'The policies that decide who may subscribe and publish; for admins';
-  const list = { ...about, summary, response: { 200: PermissionsSchema, ...errors } };
-  app.get('/api/realtime/permissions', { schema: list }, async (request, reply) => {
-    const refusal = await refusalOf(request, deps);
-    return refusal === undefined ? deps.permissions.list() : sendRefusal(reply, refusal);
-  });
+/** `scope` lets admins in alone. */
+export function registerPermissionRoutes(scope: FastifyInstance, deps: PermissionRoutesDeps): void {
+  const list = {
+    ...about,
+    summary: 'List the policies that decide who may subscribe and publish',
+    description: 'The SELECT policies of `realtime.channels` and the INSERT policies of `realtime.messages`.',
+    response: { 200: PermissionsSchema, ...ADMIN_ERRORS },
+  };
+  scope.get('/api/realtime/permissions', { schema: list }, () => deps.permissions.list());
 
   const check = {
     ...about,
-    summary: 'Whether claims may subscribe or publish, and what decides it; writes nothing; for admins',
+    summary: 'Check whether claims may subscribe or publish, and what decides it',
+    description: 'Answers as the policies do, and says what each of them said by itself. Writes nothing.',
     body: CheckSchema,
-    response: { 200: AnswerSchema, ...errors },
+    response: { 200: AnswerSchema, ...ADMIN_ERRORS, ...BODY_ERRORS },
   };
-  // Access first: a body of others is not even read for faults.
-  const preValidation = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
-    const refusal = await refusalOf(request, deps);
-    return refusal === undefined ? undefined : sendRefusal(reply, refusal);
-  };
-  app.post<{ Body: CheckBody }>(
-    '/api/realtime/permissions/check',
-    { schema: check, preValidation },
-    async (request, reply) => {
-      const read = readQuestion(request.body, deps);
-      return read.ok ? deps.permissions.check(request.body.action, read.question) : sendRefusal(reply, read.refusal);
-    },
-  );
-}
-
-async function refusalOf(request: FastifyRequest, deps: PermissionRoutesDeps): Promise<HttpRefusal | undefined> {
-  const who = await identifyRequest(request, deps.authenticator);
-  if (who.kind === 'refused') return who.refusal;
-  if (who.kind === 'anonymous') return AUTH_REQUIRED;
-  return who.identity.isAdmin ? undefined : ADMINS_ONLY;
+  scope.post<{ Body: CheckBody }>('/api/realtime/permissions/check', { schema: check }, async (request, reply) => {
+    const read = readQuestion(request.body, deps);
+    return read.ok ? deps.permissions.check(request.body.action, read.question) : sendRefusal(reply, read.refusal);
+  });
 }
 
 type Read =

@@ -4,8 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { TicketBox } from '../auth/ticket-box.ts';
+import { BODY_ERRORS, errorResponses } from './error-responses.ts';
 import { AUTH_REQUIRED, identifyRequest } from './http-auth.ts';
-import { HttpErrorSchema, type HttpRefusal, sendRefusal } from './http-refusal.ts';
+import { type HttpRefusal, sendRefusal } from './http-refusal.ts';
 import { formatInstant } from './instant.ts';
 
 export type TicketRouteDeps = { readonly authenticator: Authenticator; readonly tickets: TicketBox };
@@ -25,9 +26,10 @@ const TOO_MANY: HttpRefusal = {
 export function registerTicketRoute(app: FastifyInstance, { authenticator, tickets }: TicketRouteDeps): void {
   const schema = {
     tags: ['realtime'],
-    summary: 'A ticket for one WebSocket upgrade within 30 seconds',
+    summary: 'Take a ticket for one WebSocket upgrade',
+    description: 'Good for one use within 30 seconds, so that no token stands in a URL. For everybody with a token.',
     security: [{ bearer: [] }],
-    response: { 200: TicketSchema, 401: HttpErrorSchema, 429: HttpErrorSchema, 503: HttpErrorSchema },
+    response: { 200: TicketSchema, ...errorResponses(400, 401, 429, 503), ...BODY_ERRORS },
   };
   app.post('/api/realtime/ticket', { schema }, async (request, reply) => {
     const who = await identifyRequest(request, authenticator);

@@ -6,6 +6,9 @@ import type { Identity } from '../auth/identity.ts';
 import type { Warning } from '../protocol/server-frame.ts';
 import type { TableRules } from './table-rules.ts';
 
+/** Whoever reads the table. */
+export type Viewer = Pick<Identity, 'role' | 'isAdmin'>;
+
 /** What the channels room knows of how changes of the table are published. */
 export type Published = {
   /** Why UPDATE and DELETE are not published; null where they are. */
@@ -14,9 +17,9 @@ export type Published = {
   readonly isFull: boolean;
 };
 
-/** What `identity` is told at once. */
-export function tableWarnings(identity: Identity, rules: TableRules, published: Published): readonly Warning[] {
-  return [insertsOnly(identity, published), noPolicy(identity, rules), notFull(identity, rules, published)].flat();
+/** What `viewer` is told at once. */
+export function tableWarnings(viewer: Viewer, rules: TableRules, published: Published): readonly Warning[] {
+  return [insertsOnly(viewer, published), noPolicy(viewer, rules), notFull(viewer, rules, published)].flat();
 }
 
 /** What a `where` adds, if it was not said already. */
@@ -37,25 +40,25 @@ const NO_POLICY: Warning = {
   message: 'Row security is on, and no permissive SELECT policy applies to the role: nothing will come',
 };
 
-function insertsOnly({ isAdmin }: Identity, { identityGap }: Published): Warning[] {
+function insertsOnly({ isAdmin }: Viewer, { identityGap }: Published): Warning[] {
   if (identityGap === null) return [];
   const reason = isAdmin ? identityGap : 'the table has no replica identity';
   return [{ code: 'inserts_only', message: `Only INSERT and TRUNCATE are delivered: ${reason}` }];
 }
 
-function noPolicy(identity: Identity, rules: TableRules): Warning[] {
-  return isBound(identity, rules) && !hasPermissive(identity, rules) ? [NO_POLICY] : [];
+function noPolicy(viewer: Viewer, rules: TableRules): Warning[] {
+  return isBound(viewer, rules) && !hasPermissive(viewer, rules) ? [NO_POLICY] : [];
 }
 
-function notFull(identity: Identity, rules: TableRules, { isFull, identityGap }: Published): Warning[] {
+function notFull(viewer: Viewer, rules: TableRules, { isFull, identityGap }: Published): Warning[] {
   if (isFull || identityGap !== null) return [];
-  return isBound(identity, rules) && hasPermissive(identity, rules) ? [NOT_FULL] : [];
+  return isBound(viewer, rules) && hasPermissive(viewer, rules) ? [NOT_FULL] : [];
 }
 
-function isBound({ isAdmin, role }: Identity, { roles }: TableRules): boolean {
+function isBound({ isAdmin, role }: Viewer, { roles }: TableRules): boolean {
   return !isAdmin && (roles.get(role)?.isBound ?? true);
 }
 
-function hasPermissive({ role }: Identity, { roles }: TableRules): boolean {
+function hasPermissive({ role }: Viewer, { roles }: TableRules): boolean {
   return roles.get(role)?.policies.some(({ isPermissive }) => isPermissive) ?? false;
 }

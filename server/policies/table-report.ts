@@ -1,9 +1,8 @@
-// Owns what an admin is told of a table's rules for one identity, beside the answer whether it may subscribe.
+// Owns what an admin is told of a table's rules for one viewer, beside the answer whether it may subscribe.
 
-import type { Identity } from '../auth/identity.ts';
 import type { Warning } from '../protocol/server-frame.ts';
 import type { TableFacts } from './channel-decision.ts';
-import { tableWarnings } from './subscribe-warnings.ts';
+import { tableWarnings, type Viewer } from './subscribe-warnings.ts';
 import type { TableRules } from './table-rules.ts';
 
 export type TableReport = {
@@ -25,9 +24,9 @@ export type TableReport = {
   readonly warnings: readonly Warning[];
 };
 
-export function tableReport(identity: Identity, rules: TableRules, facts: TableFacts): TableReport {
-  const ofRole = rules.roles.get(identity.role);
-  const granted = identity.isAdmin ? null : (ofRole?.columns ?? new Set<string>());
+export function tableReport(viewer: Viewer, rules: TableRules, facts: TableFacts): TableReport {
+  const ofRole = rules.roles.get(viewer.role);
+  const granted = viewer.isAdmin ? null : ofRole === undefined ? new Set<string>() : ofRole.columns;
   return {
     schema: rules.schema,
     table: rules.name,
@@ -35,13 +34,13 @@ export function tableReport(identity: Identity, rules: TableRules, facts: TableF
     complete: facts.isComplete,
     identity: identityOf(facts),
     identityGap: facts.identityGap,
-    rowSecurity: !identity.isAdmin && (ofRole?.isBound ?? true),
+    rowSecurity: !viewer.isAdmin && (ofRole?.isBound ?? true),
     policies: (ofRole?.policies ?? []).map(({ name, isPermissive }) => ({
       policyName: name,
       permissive: isPermissive,
     })),
     columns: granted === null ? [...rules.columns.keys()] : [...granted],
-    warnings: tableWarnings(identity, rules, facts),
+    warnings: tableWarnings(viewer, rules, facts),
   };
 }
 

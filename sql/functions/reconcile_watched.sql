@@ -13,6 +13,8 @@ declare
   problem text;
   full_asked boolean;
 begin
+  -- Channels first, then the lock of watching: the order of all who need both.
+  lock table realtime.channels in access share mode;
   if prefix is null or not pg_try_advisory_xact_lock(hashtextextended('rowcast.watch', 0)) then return; end if;
 
   -- Published, but no channel row names it (any more).
