@@ -8,18 +8,24 @@ import websocket from '@fastify/websocket';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from '../lib/logger.ts';
 import type { GatewaySettings } from './gateway-settings.ts';
+import { refuseUnholdablePaths } from './holdable-input.ts';
 import { type HttpRefusal, refusalOfError, sendRefusal } from './http-refusal.ts';
+import { OPENAPI } from './openapi-document.ts';
+import { readQueries } from './query-reading.ts';
 import { redactUrl } from './redact-url.ts';
+import { validationError } from './validation-message.ts';
 
 export type HttpServerOptions = {
   readonly settings: Pick<GatewaySettings, 'http' | 'bounds'>;
+  /** Whether what a handler rejected with is a failure of the database that passes. */
+  readonly isPassing: (failure: unknown) => boolean;
   readonly log: Logger;
 };
 
 const MAX_HEADER_BYTES = 32 * 1024;
 
 /** An application without routes. Nothing listens yet. */
-export function createHttpServer({ settings, log }: HttpServerOptions): FastifyInstance {
+export function createHttpServer({ settings, isPassing, log }: HttpServerOptions): FastifyInstance {
   const { http, bounds } = settings;
   const app = fastify({
     logger: false,
@@ -33,19 +39,27 @@ export function createHttpServer({ settings, log }: HttpServerOptions): FastifyI
     },
     // What is unknown or of another type is refused, never dropped or bent into shape.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+    schemaErrorFormatter: validationError,
     routerOptions: { maxParamLength: 300 },
     clientErrorHandler: answerBrokenRequest,
     // No hook runs for these, so the headers are set here.
     frameworkErrors: (error, _request, reply) =>
       void sendRefusal((reply as unknown as FastifyReply).headers(SAFE_HEADERS), refusalOfError(error)),
   });
+  app.removeContentTypeParser('text/plain');
   app.setErrorHandler((error: Parameters<typeof refusalOfError>[0], request, reply) => {
+    if (error.statusCode === undefined && isPassing(error)) {
+      log.warn({ reason: error.message, ...describe(request) }, 'request could not be answered');
+      return sendRefusal(reply, DATABASE_AWAY);
+    }
     const refusal = refusalOfError(error);
     if (refusal.statusCode === 500) log.error({ err: error, ...describe(request) }, 'request failed');
     return sendRefusal(reply, refusal);
   });
   app.setNotFoundHandler((_request, reply) => sendRefusal(reply, NOT_FOUND));
   app.addHook('preValidation', refuseForeignUpgrade);
+  refuseUnholdablePaths(app);
+  readQueries(app);
   app.addHook('onSend', async (_request, reply) => void reply.headers(SAFE_HEADERS));
   app.addHook('onResponse', async (request, reply) => logRequest(request, reply, log));
   app.register(websocket, {
@@ -61,13 +75,12 @@ export function createHttpServer({ settings, log }: HttpServerOptions): FastifyI
   return app;
 }
 
-const OPENAPI = {
-  openapi: '3.1.0',
-  info: { title: 'Rowcast', description: 'Realtime server for PostgreSQL', version: '0.1.0' },
-  components: { securitySchemes: { bearer: { type: 'http' as const, scheme: 'bearer', bearerFormat: 'JWT' } } },
-};
-
 const NOT_FOUND: HttpRefusal = { statusCode: 404, error: 'not_found', message: 'No such route' };
+const DATABASE_AWAY: HttpRefusal = {
+  statusCode: 503,
+  error: 'unavailable',
+  message: 'The database cannot be asked at the moment',
+};
 const SAFE_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
 // Other upgrades, `h2c` of a curious client for one, are ignored, as HTTP allows (RFC 9110, section 7.8).

@@ -7,9 +7,11 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Metrics } from '../stats/metrics.ts';
 import { isLoopback } from './client-address.ts';
+import { errorResponses } from './error-responses.ts';
 import type { HealthReason, HealthReport } from './health-report.ts';
 import { ADMINS_ONLY, AUTH_REQUIRED, identifyRequest } from './http-auth.ts';
-import { HttpErrorSchema, sendRefusal } from './http-refusal.ts';
+import { sendRefusal } from './http-refusal.ts';
+import { completed } from './openapi-document.ts';
 import type { UnauthenticatedSockets } from './unauthenticated-sockets.ts';
 
 export type OperationsDeps = {
@@ -30,29 +32,45 @@ const ReasonSchema = Type.Object({
   detail: Type.Optional(Type.String({ description: 'Admins only' })),
 });
 const ReadyzSchema = Type.Object({ ready: Type.Boolean(), reasons: Type.Array(ReasonSchema) });
-const errors = { '4xx': HttpErrorSchema, '5xx': HttpErrorSchema };
 
 export function registerOperationsRoutes(app: FastifyInstance, deps: OperationsDeps): void {
   const tags = ['operations'];
-  const livez = { tags, summary: 'Whether the process answers', response: { 200: LivezSchema } };
+  const livez = {
+    tags,
+    summary: 'Whether the process answers',
+    description: 'For whoever restarts it. Says nothing of the database.',
+    response: { 200: LivezSchema },
+  };
   app.get('/livez', { schema: livez }, async () => ({ live: true }));
 
   const readyz = {
     tags,
     summary: 'Whether traffic may come, and if not, why',
-    response: { 200: ReadyzSchema, 503: ReadyzSchema, 401: HttpErrorSchema, 429: HttpErrorSchema },
+    description: '503 while changes do not flow or the server stops. Details for admins only.',
+    security: [{ bearer: [] }, {}],
+    response: { 200: ReadyzSchema, 503: ReadyzSchema, ...errorResponses(400, 401, 429) },
   };
   app.get('/readyz', { schema: readyz }, (request, reply) => answerReadiness(request, reply, deps));
 
   const metrics = {
     tags,
-    summary: 'Metrics in the text format of Prometheus; for admins, or from loopback',
+    summary: 'Metrics',
+    description: 'In the text format of Prometheus. For admins, and for anybody on this machine.',
     security: [{ bearer: [] }, {}],
-    response: { 200: { description: 'Metrics', content: { 'text/plain': { schema: Type.String() } } }, ...errors },
+    response: {
+      200: { description: 'Metrics', content: { 'text/plain': { schema: Type.String() } } },
+      ...errorResponses(400, 401, 403, 429, 503),
+    },
   };
   app.get('/metrics', { schema: metrics }, (request, reply) => answerMetrics(request, reply, deps));
 
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  const document = {
+    tags,
+    summary: 'This document',
+    description: 'Made from the schemas that validate requests. As a page: `/docs`.',
+    response: { 200: Type.Object({}, { additionalProperties: true, description: 'OpenAPI 3.1' }) },
+  };
+  app.get('/openapi.json', { schema: document }, async () => completed(app.swagger()));
 }
 
 async function answerReadiness(
