@@ -264,11 +264,15 @@ CREATE UNIQUE INDEX webhook_deliveries_pkey ON realtime.webhook_deliveries USING
 CREATE UNIQUE INDEX webhook_endpoints_channel_url_unique ON realtime.webhook_endpoints USING btree (channel_id, url)
 CREATE UNIQUE INDEX webhook_endpoints_pkey ON realtime.webhook_endpoints USING btree (id)
 policy rowcast_admitted on realtime.messages for a restrictive using () with check ((channel_id IS NOT NULL))
+CREATE TRIGGER changes_count_removed AFTER DELETE ON realtime.changes REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION realtime.count_removed()
+CREATE TRIGGER changes_forget_counts AFTER TRUNCATE ON realtime.changes FOR EACH STATEMENT EXECUTE FUNCTION realtime.forget_counts()
 CREATE TRIGGER channels_settle BEFORE INSERT OR UPDATE ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.settle_channel()
 CREATE TRIGGER channels_watch_1_as_writer AFTER INSERT OR DELETE OR UPDATE OF pattern ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.watch_as_writer()
 CREATE TRIGGER channels_watch_2_as_owner AFTER INSERT OR DELETE OR UPDATE OF pattern ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.watch_as_owner()
 CREATE TRIGGER channels_watch_3_truncated AFTER TRUNCATE ON realtime.channels FOR EACH STATEMENT EXECUTE FUNCTION realtime.unwatch_all()
 CREATE TRIGGER messages_admit BEFORE INSERT ON realtime.messages FOR EACH ROW EXECUTE FUNCTION realtime.admit_message()
+CREATE TRIGGER messages_count_removed AFTER DELETE ON realtime.messages REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION realtime.count_removed()
+CREATE TRIGGER messages_forget_counts AFTER TRUNCATE ON realtime.messages FOR EACH STATEMENT EXECUTE FUNCTION realtime.forget_counts()
 function add_message_counts(source text, is_removed boolean, times timestamp with time zone[], channel_keys text[], event_names text[], message_counts bigint[], wh_audience_counts bigint[], wh_delivered_counts bigint[], first_positions text[], last_positions text[]) returns void volatile
 function admit_message() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void volatile set search_path=pg_catalog, pg_temp
@@ -277,8 +281,13 @@ function channel_name() returns text stable
 function channel_webhook_urls(name text) returns text[] stable
 function channels_fingerprint() returns text stable set search_path=pg_catalog, pg_temp
 function column_rules(relid oid) returns jsonb stable set search_path=""
+function count_removed() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
+function counts_within(since timestamp with time zone, until timestamp with time zone) returns SETOF realtime.message_counts stable
 function deciding_channel(name text) returns TABLE(channel_id uuid, pattern text, enabled boolean, persist boolean, retention_days integer) stable
+function delete_rows(parent text, keys text[], times timestamp with time zone[]) returns bigint volatile set enable_hashjoin=off, enable_mergejoin=off
+function drop_partition(parent text, day date) returns bigint volatile set lock_timeout=200ms
 function ensure_publications(prefix text) returns jsonb volatile
+function forget_counts() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function full_refusal(relid oid) returns text stable set search_path=pg_catalog, pg_temp
 function grant_access(app_roles text[], admin_roles text[]) returns text[] volatile
 function grant_policy_login(login name) returns void volatile
@@ -288,10 +297,15 @@ function is_published(relid oid, wants_full boolean) returns boolean stable
 function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[]) returns bigint volatile
 function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[]) returns TABLE(question integer, sees_channel boolean, reads_table boolean, failure_state text, failure text) stable
 function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text) returns TABLE(state text, hits text[], failures text[]) stable
+function make_partition(parent text, day date) returns boolean volatile set lock_timeout=200ms
 function may_publish(relid oid) returns boolean stable
 function message_id("position" text) returns uuid stable
 function message_id("position" text, system_identifier text) returns uuid immutable
+function message_stats(channel_id uuid, since timestamp with time zone, until timestamp with time zone) returns TABLE(total_messages bigint, wh_audience bigint, wh_delivered bigint, top_events json) stable
+function missing_partitions(days_ahead integer) returns TABLE(parent text, day date) stable
+function partitions() returns TABLE(parent text, day date, partition_name text) stable
 function policy_rules(relid oid) returns jsonb stable set search_path=""
+function position_range(source text, since timestamp with time zone, until timestamp with time zone, channel_key text, event_name text) returns TABLE(first_position text, last_position text) stable
 function publication_prefix() returns text stable security definer set search_path=pg_catalog, pg_temp
 function publications_of(relid oid) returns name[] stable
 function publish(channel text, event text, payload jsonb) returns uuid volatile
@@ -299,21 +313,29 @@ function publish_as(role_name text, claims text, connection_id text, ids uuid[],
 function reconcile_watched() returns TABLE(relation text, action text, ok boolean, detail text) volatile set lock_timeout=200ms
 function relation_name(relid oid) returns text stable
 function relation_oid(spelling text) returns oid stable set search_path=pg_catalog, pg_temp
+function remove_default_rows(parent text, before timestamp with time zone, first_block bigint, end_block bigint) returns bigint volatile
+function remove_slice(parent text, since timestamp with time zone, until timestamp with time zone, after_position text, last_position text, days integer, slice integer, OUT due bigint, OUT removed bigint, OUT at_position text) returns record volatile
 function rules_fingerprint(relids oid[]) returns text[] stable set search_path=pg_catalog, pg_temp
 function sees_all_channels(role_name name) returns boolean stable
 function set_full(relid oid) returns void volatile set search_path=pg_catalog, pg_temp
 function set_published(relid oid, published boolean) returns text volatile set search_path=pg_catalog, pg_temp
 function settle_channel() returns trigger volatile set search_path=pg_catalog, pg_temp
+function settle_counts() returns bigint volatile
 function settled_watches() returns SETOF text stable
 function table_members(relid oid) returns TABLE(member oid, is_leaf boolean) stable
 function table_rules(relids oid[], role_names text[]) returns TABLE(relid oid, fingerprint text, rules jsonb) stable set search_path="", lock_timeout=1s
+function tally_minute(source text, since timestamp with time zone, until timestamp with time zone, channel_key text) returns TABLE(event_name text, message_count bigint, wh_audience_count bigint, wh_delivered_count bigint) stable
 function unwatch(relation regclass) returns void volatile
 function unwatch_all() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
+function unwatch_for(relation text) returns boolean volatile set search_path=pg_catalog, pg_temp, lock_timeout=0
 function uuid_v7() returns uuid volatile
 function watch("table" regclass, "full" boolean) returns void volatile
 function watch_as_owner() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function watch_as_writer() returns trigger volatile
+function watch_for(relation text, wants_full boolean, role_names text[]) returns void volatile set search_path=pg_catalog, pg_temp, lock_timeout=0
+function watch_policy_name(relation text) returns name immutable
 function watch_refusal(relid oid) returns text stable
+function watch_roles(relation text) returns text[] stable
 function watched_relation(pattern text) returns text immutable
 grant delete, insert, select, update on channels to service_role
 grant select on history to service_role
@@ -329,17 +351,35 @@ closed to public: function admit_message()
 closed to public: function apply_watch(old_pattern text, new_pattern text, last_try boolean)
 closed to public: function channels_fingerprint()
 closed to public: function column_rules(relid oid)
+closed to public: function count_removed()
+closed to public: function counts_within(since timestamp with time zone, until timestamp with time zone)
+closed to public: function delete_rows(parent text, keys text[], times timestamp with time zone[])
+closed to public: function drop_partition(parent text, day date)
 closed to public: function ensure_publications(prefix text)
+closed to public: function forget_counts()
 closed to public: function grant_access(app_roles text[], admin_roles text[])
 closed to public: function grant_policy_login(login name)
 closed to public: function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[])
 closed to public: function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[])
 closed to public: function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text)
+closed to public: function make_partition(parent text, day date)
+closed to public: function message_stats(channel_id uuid, since timestamp with time zone, until timestamp with time zone)
+closed to public: function missing_partitions(days_ahead integer)
+closed to public: function partitions()
 closed to public: function policy_rules(relid oid)
+closed to public: function position_range(source text, since timestamp with time zone, until timestamp with time zone, channel_key text, event_name text)
 closed to public: function publish_as(role_name text, claims text, connection_id text, ids uuid[], channel_names text[], event_names text[], payloads text[])
 closed to public: function reconcile_watched()
+closed to public: function remove_default_rows(parent text, before timestamp with time zone, first_block bigint, end_block bigint)
+closed to public: function remove_slice(parent text, since timestamp with time zone, until timestamp with time zone, after_position text, last_position text, days integer, slice integer, OUT due bigint, OUT removed bigint, OUT at_position text)
 closed to public: function rules_fingerprint(relids oid[])
 closed to public: function set_published(relid oid, published boolean)
+closed to public: function settle_counts()
 closed to public: function table_rules(relids oid[], role_names text[])
+closed to public: function tally_minute(source text, since timestamp with time zone, until timestamp with time zone, channel_key text)
 closed to public: function unwatch_all()
+closed to public: function unwatch_for(relation text)
 closed to public: function watch_as_owner()
+closed to public: function watch_for(relation text, wants_full boolean, role_names text[])
+closed to public: function watch_policy_name(relation text)
+closed to public: function watch_roles(relation text)

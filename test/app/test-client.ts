@@ -43,7 +43,12 @@ export class TestClient {
   }
 
   send(frame: object): void {
-    this.#socket.send(JSON.stringify(frame));
+    this.sendText(JSON.stringify(frame));
+  }
+
+  /** Sends a frame as it stands there. */
+  sendText(text: string): void {
+    this.#socket.send(text);
   }
 
   /** Subscribes and returns the `subscribed` frame; throws the refusal. */
