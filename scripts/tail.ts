@@ -8,6 +8,7 @@ import type { Config } from '../server/config/config.ts';
 import { withStoredSecret } from '../server/config/stored-secret.ts';
 import { describeMessage } from './tools/describe-message.ts';
 import { mintAdminToken } from './tools/mint.ts';
+import { serverUrl } from './tools/server-url.ts';
 import { runTool, ToolError } from './tools/tool-arguments.ts';
 
 type TailOptions = {
@@ -37,7 +38,7 @@ const command = new Command('npm run tail --')
 
 await runTool(command, async ({ config }) => {
   const options = command.opts<TailOptions>();
-  const client = createClient(options.url ?? urlOf(config), { token: options.token ?? adminToken(config) });
+  const client = createClient(options.url ?? serverUrl(config), { token: options.token ?? adminToken(config) });
   const limit = parseCount(options.count);
   try {
     return await follow(client, command.args, options, limit);
@@ -129,9 +130,4 @@ function parseCount(text: string | undefined): number {
 function adminToken(config: Config): () => string {
   const secrets = withStoredSecret(config).config;
   return () => mintAdminToken(secrets, TOKEN_MS);
-}
-
-function urlOf({ http }: Config): string {
-  const host = ['0.0.0.0', '::'].includes(http.host) ? '127.0.0.1' : http.host;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
 }

@@ -2,10 +2,18 @@
 
 import type { Message, RowChange } from '../../client/rowcast.js';
 
-/** `10:30:00.123  INSERT  db:posts  {"id":1}`; for an update also what it was before, as far as it is known. */
-export function describeMessage({ channel, event, payload, timestamp }: Message): string {
+/**
+ * `10:30:00.123  INSERT  db:posts  {"id":1}`; for an update also what it was before, as far as it is known.
+ * `payloadText` is the payload as it came, where whoever asks has it.
+ */
+export function describeMessage({ channel, event, payload, timestamp }: Message, payloadText?: string): string {
   const time = (timestamp ?? new Date().toISOString()).slice(11, 23).replace('Z', '').padEnd(12, ' ');
-  return [time, event, channel, isRowChange(payload) ? describeRow(payload) : JSON.stringify(payload)].join('  ');
+  return [
+    time,
+    event,
+    channel,
+    isRowChange(payload) ? describeRow(payload) : (payloadText ?? JSON.stringify(payload)),
+  ].join('  ');
 }
 
 function isRowChange(payload: unknown): payload is RowChange {
