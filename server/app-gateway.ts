@@ -2,15 +2,27 @@
 // review of live subscriptions.
 
 import { completionOf, MONOTONIC, type Parts } from './app-parts.ts';
+import { countersOf } from './app-pipeline.ts';
 import { AddressLimit } from './auth/address-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
 import { createTokenVerifier } from './auth/verify-token.ts';
+import { ChannelList } from './channels/channel-list.ts';
 import { ChannelStore } from './channels/channel-store.ts';
+import { TableWatching } from './channels/table-watching.ts';
+import { classifyDatabaseError, type DatabaseFailureKind, isTransient } from './db/sqlstate.ts';
+import { EphemeralFanOut } from './delivery/ephemeral.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import type { HealthReport } from './gateway/health-report.ts';
+import type { History } from './gateway/history-routes.ts';
+import { formatInstant } from './gateway/instant.ts';
 import { SubscribedChannels } from './gateway/subscribed-channels.ts';
 import { SubscriptionReview } from './gateway/subscription-review.ts';
 import { must } from './lib/assert.ts';
+import { HistoryReader } from './messages/history-reader.ts';
+import { removeBefore } from './messages/history-removal.ts';
+import { changeHistorySettings, readHistorySettings } from './messages/history-settings.ts';
+import { readStatistics } from './messages/history-statistics.ts';
+import { Publisher } from './messages/publisher.ts';
 import { ChannelJudge } from './policies/channel-judge.ts';
 import { ChannelPolicy } from './policies/channel-policy.ts';
 import { JudgeCall } from './policies/judge-call.ts';
@@ -18,6 +30,7 @@ import { PermissionCheck } from './policies/permission-check.ts';
 import { PermissionStore } from './policies/permission-store.ts';
 import { listPolicies } from './policies/policy-listing.ts';
 import { TableRulesStore } from './policies/table-rules-store.ts';
+import { WatchedTableReports } from './policies/watched-table-reports.ts';
 
 export type Front = {
   /** Does not listen yet. */
@@ -37,6 +50,7 @@ export function buildFront(parts: Parts): Front {
     imageJudge: new JudgeCall(policies.pool),
   };
   const check = new PermissionCheck({ ...access, store: new PermissionStore(database.pool) });
+  const watching = new TableWatching(database.pool);
   const subscribePolicy = buildPolicy(parts, access);
   const subscribedChannels = new SubscribedChannels();
   const review = new SubscriptionReview({
@@ -61,13 +75,46 @@ export function buildFront(parts: Parts): Front {
       list: () => listPolicies(database.pool),
       check: (action, question) => check.check(action, question),
     },
+    publisher: buildPublisher(parts),
+    history: buildHistory(parts),
+    channels: new ChannelList(database.kysely),
+    tables: { watching, reports: new WatchedTableReports({ watching, rules: access.rules, roles: config.auth.roles }) },
     authenticator: buildAuthenticator(parts),
     position: () => must(pipeline.position, 'the delivered position'),
     health: () => health(parts),
+    isPassing: (failure) => isPassing(classifyDatabaseError(failure).kind),
     now: MONOTONIC,
     wallClock: () => Date.now(),
   });
   return { gateway, review };
+}
+
+function buildPublisher({ options, database, publishing, hub, metrics }: Parts): Publisher {
+  const { config, log } = options;
+  const ephemeral = new EphemeralFanOut({ hub, counters: countersOf(metrics) });
+  return new Publisher({
+    pool: publishing.pool,
+    adminPool: database.pool,
+    roles: config.auth.roles,
+    maxPayloadBytes: config.socket.maxMessageBytes,
+    fanOut: (message) => ephemeral.fanOut(message),
+    timestamp: () => formatInstant(Date.now()),
+    now: MONOTONIC,
+    log,
+  });
+}
+
+function buildHistory({ options, database, reading, stopping }: Parts): History {
+  const { pool } = database;
+  const { config, log } = options;
+  const reader = new HistoryReader({ pool, policyPool: reading.pool, roles: config.auth.roles, log });
+  return {
+    read: (query, identity) => reader.read(query, identity),
+    stats: (query) => readStatistics(pool, query),
+    removeBefore: (bound, signal) => removeBefore(pool, bound, AbortSignal.any([signal, stopping.signal])),
+    settings: () => readHistorySettings(pool),
+    changeSettings: (settings) => changeHistorySettings(pool, settings),
+  };
 }
 
 type Access = {
@@ -111,4 +158,9 @@ function health({ state, stopping }: Parts): HealthReport {
     return { ready: false, reasons: [{ code: 'stopping', message: 'the server is stopping' }] };
   if (status === 'streaming') return { ready: true, reasons: [] };
   return { ready: false, reasons: [{ code: status, message: 'changes do not flow', detail: reason ?? undefined }] };
+}
+
+// A statement that was cut off by its timeout may well be answered later.
+function isPassing(kind: DatabaseFailureKind): boolean {
+  return isTransient(kind) || kind === 'query_cancelled';
 }

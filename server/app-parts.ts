@@ -29,6 +29,10 @@ export type Parts = {
   readonly policies: Database;
   /** Over the policy login, for judging rows; apart, so that neither waits for the other. */
   readonly judging: Database;
+  /** Over the policy login, for publishing: a policy that takes its time keeps nobody from subscribing. */
+  readonly publishing: Database;
+  /** Over the policy login, for reading history; apart for the same reason. */
+  readonly reading: Database;
   /** Which tables have no history; delivery asks for each run, the catalogue poll and each start look. */
   readonly ephemeralTables: EphemeralTables;
   readonly hub: Hub;
@@ -47,6 +51,7 @@ const DRAINING_WITHIN_MS = 500;
 const HARD_BOUND_FACTOR = 8;
 /** One call after the other, and one more that looks for what a slow policy did. */
 const JUDGING_CONNECTIONS = 2;
+const READING_CONNECTIONS = 2;
 
 /** Builds everything but the gateway; nothing runs yet, and nothing is connected. */
 export function buildParts(options: AppOptions): Parts {
@@ -71,6 +76,8 @@ export function buildParts(options: AppOptions): Parts {
   });
   const policies = openPolicyPool(options, 'rowcast policies', config.policies.poolSize);
   const judging = openPolicyPool(options, 'rowcast judging', JUDGING_CONNECTIONS);
+  const publishing = openPolicyPool(options, 'rowcast publishing', config.policies.publishPoolSize);
+  const reading = openPolicyPool(options, 'rowcast reading', READING_CONNECTIONS);
   const announcer = new Announcer(hub);
   const settled = Promise.withResolvers<void>();
   const state = new StreamState((report) => {
@@ -80,9 +87,19 @@ export function buildParts(options: AppOptions): Parts {
     log.info({ status: report.status, reason: report.reason }, 'the stream changed its state');
     announcer.system(report, pipeline.lagBytes);
   });
-  const pools = { database, policies, judging };
+  const pools = { database, policies, judging, publishing, reading };
   const ephemeralTables = new EphemeralTables(database.pool);
-  const shared = { options, ...pools, ephemeralTables, hub, metrics, state, announcer, stopping, settled: settled.promise };
+  const shared = {
+    options,
+    ...pools,
+    ephemeralTables,
+    hub,
+    metrics,
+    state,
+    announcer,
+    stopping,
+    settled: settled.promise,
+  };
   const pipeline: Pipeline = buildPipeline(shared);
   metrics.beforeScrape(() => {
     metrics.journalPendingBytes.set(pipeline.pendingBytes);

@@ -3,13 +3,15 @@
 // built by app-parts.ts, the stream by app-pipeline.ts, the gateway by app-gateway.ts.
 
 import { buildFront, type Front } from './app-gateway.ts';
-import { type AppOptions, buildParts, completionOf, type Parts } from './app-parts.ts';
+import { type AppOptions, buildParts, completionOf, MONOTONIC, type Parts } from './app-parts.ts';
 import { CataloguePoll } from './channels/catalogue-poll.ts';
 import type { StatusReport } from './delivery/stream-status.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { polling } from './lib/polling.ts';
 import { type Service, supervise } from './lib/service.ts';
+import { type HistoryCounters, HistoryKeeper } from './messages/history-keeper.ts';
 import { SlotWatch } from './replication/slot-watch.ts';
+import type { Metrics } from './stats/metrics.ts';
 
 export type App = {
   /** Where it listens. */
@@ -67,6 +69,7 @@ async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
   const services: readonly Service[] = [
     pipeline,
     review,
+    new HistoryKeeper({ pool: database.pool, counters: historyCounters(metrics), now: MONOTONIC, log }),
     polling({ name: 'catalogue-poll', intervalMs: config.database.cataloguePollMs, look: () => poll.look() }),
     polling({ name: 'slot-watch', intervalMs: SLOT_WATCH_MS, look: () => watch.look() }),
   ];
@@ -79,6 +82,20 @@ async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
   }
 }
 
+function historyCounters(metrics: Metrics): HistoryCounters {
+  return {
+    made: (partitions) => metrics.partitionsMade.inc(partitions),
+    dropped: (partitions) => metrics.partitionsDropped.inc(partitions),
+    removed: (rows) => metrics.historyRowsRemoved.inc(rows),
+    failed: (steps) => metrics.historyFailures.inc(steps),
+    seen: ({ oldestDaySeconds, daysReady, defaultBytes }) => {
+      metrics.historyOldestDay.set(oldestDaySeconds ?? 0);
+      metrics.historyDaysReady.set(daysReady);
+      metrics.defaultPartitionBytes.set(defaultBytes);
+    },
+  };
+}
+
 // Sockets first, so that clients go elsewhere; then the loops, which journal what they have; the pools last.
 async function stopAll(parts: Parts, gateway: Gateway, finished: Promise<void>): Promise<void> {
   await gateway.drain();
@@ -88,9 +105,17 @@ async function stopAll(parts: Parts, gateway: Gateway, finished: Promise<void>):
   await closeParts(parts);
 }
 
-async function closeParts({ database, policies, judging, metrics, stopping }: Parts): Promise<void> {
+async function closeParts({
+  database,
+  policies,
+  judging,
+  publishing,
+  reading,
+  metrics,
+  stopping,
+}: Parts): Promise<void> {
   stopping.abort();
-  await Promise.all([policies.close(), judging.close()]);
+  await Promise.all([policies.close(), judging.close(), publishing.close(), reading.close()]);
   await database.close();
   metrics.close();
 }

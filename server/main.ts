@@ -19,6 +19,7 @@ import { classifyDatabaseError, isTransient } from './db/sqlstate.ts';
 import { Backoff, pause } from './lib/backoff.ts';
 import type { Logger } from './lib/logger.ts';
 import { supervise, UnrecoverableError } from './lib/service.ts';
+import { settleMessageBound } from './messages/message-bound.ts';
 
 /** Something an operator has to mend; said in words, without a stack. */
 class StartError extends Error {
@@ -130,6 +131,7 @@ async function migrateDatabase(
     const publicationPrefix = config.replication.publication;
     const result = await migrate({ pool: database.pool, publicationPrefix, appRoles: roles, adminRoles, log });
     if (!result.ok) throw new StartError(result.message);
+    await settleMessageBound(database.pool, config.socket.maxMessageBytes);
     const isFresh = result.applied.some((name) => name.startsWith('000001_'));
     if (isEmbedded && isFresh) await createDemoTable(database.pool);
     return await settlePolicies(config, databaseUrl, database.pool, log);

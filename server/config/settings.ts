@@ -3,6 +3,7 @@
 // lower case with hyphens: ROWCAST_DATA_DIR is --data-dir, PORT is --port.
 
 import { bytes, choice, duration, flag, integer, list, networks, text, url } from './kinds.ts';
+import { LIMIT_SETTINGS } from './limit-settings.ts';
 import { POLICY_SETTINGS } from './policy-settings.ts';
 import { optional, type Setting, secret, setting, waitTime } from './setting.ts';
 import { SOCKET_SETTINGS } from './socket-settings.ts';
@@ -160,15 +161,7 @@ export const SETTINGS = {
     allow: setting('ROWCAST_WEBHOOK_ALLOW', networks, '', 'Private networks that webhooks may reach.'),
     httpsOnly: setting('ROWCAST_WEBHOOK_HTTPS_ONLY', flag, 'false', 'Whether webhook URLs must be https.'),
   },
-  limits: {
-    rateLimit: setting('ROWCAST_RATE_LIMIT', flag, 'on', 'off lifts all rate limits (benches, trusted networks).'),
-    requestsPerMinute: setting(
-      'ROWCAST_REQUESTS_PER_MINUTE',
-      integer(1, 10_000_000, 1200),
-      '1200',
-      'REST requests of one address a minute.',
-    ),
-  },
+  limits: LIMIT_SETTINGS,
   shutdown: {
     spreadMs: setting(
       'ROWCAST_SHUTDOWN_SPREAD',

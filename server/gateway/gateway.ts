@@ -12,16 +12,26 @@ import type { Logger } from '../lib/logger.ts';
 import type { Position } from '../lib/position.ts';
 import type { SubscribePolicy } from '../policies/subscribe-decision.ts';
 import type { Metrics } from '../stats/metrics.ts';
+import { registerAdminRoutes } from './admin-routes.ts';
+import type { Channels } from './channel-routes.ts';
+import { ConnectionPlaces } from './connection-places.ts';
+import { registerDocsPage } from './docs-page.ts';
 import { GATEWAY_BOUNDS, type GatewayBounds, type GatewayConfig, type GatewaySettings } from './gateway-settings.ts';
 import type { HealthReport } from './health-report.ts';
+import { type History, registerHistoryRoute } from './history-routes.ts';
 import { createHttpServer } from './http-server.ts';
+import { KeyedRate } from './keyed-rate.ts';
+import { OpenConnections } from './open-connections.ts';
 import { registerOperationsRoutes } from './operations-routes.ts';
-import { type Permissions, registerPermissionRoutes } from './permission-routes.ts';
+import type { Permissions } from './permission-routes.ts';
+import { type MessagePublisher, PublishIntake } from './publish-intake.ts';
+import { registerPublishRoute } from './publish-route.ts';
 import { registerRealtimeRoute } from './realtime-route.ts';
 import { limitRequests } from './request-limit.ts';
 import type { Session } from './session.ts';
 import { handleTextFrame, type SessionFramesDeps } from './session-frames.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
+import type { TableRoutesDeps } from './table-routes.ts';
 import { registerTicketRoute } from './ticket-route.ts';
 import { UnauthenticatedSockets } from './unauthenticated-sockets.ts';
 
@@ -38,9 +48,15 @@ export type GatewayDeps = {
   /** How many reviews of live subscriptions have begun. */
   readonly reviewsBegun: () => number;
   readonly permissions: Permissions;
+  readonly publisher: MessagePublisher;
+  readonly history: History;
+  readonly channels: Channels;
+  readonly tables: Omit<TableRoutesDeps, 'roles'>;
   /** The position up to which everything has been handed to the hub; read in one turn with `hub.subscribe`. */
   readonly position: () => Position;
   readonly health: () => HealthReport;
+  /** Whether what a database call rejected with is a failure that passes: answered 503. */
+  readonly isPassing: (failure: unknown) => boolean;
   readonly metrics: Metrics;
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
@@ -95,14 +111,16 @@ type Wired = GatewayDeps & {
 };
 
 function registerRoutes(app: FastifyInstance, wired: Wired): void {
-  const { settings, metrics, now } = wired;
-  const { socket, limits } = settings;
+  const { settings, metrics } = wired;
+  const { socket } = settings;
   const unauthenticated = new UnauthenticatedSockets({
     perAddress: socket.maxUnauthenticatedPerAddress,
     total: socket.maxUnauthenticated,
   });
   const tickets = createTicketBox(wired);
-  const frames = framesDeps(wired);
+  const places = createPlaces(settings);
+  const publishIntake = createPublishIntake(wired);
+  const frames = framesDeps(wired, places, publishIntake);
   const session = {
     ...wired,
     anonymous: frames.anonymous,
@@ -110,20 +128,49 @@ function registerRoutes(app: FastifyInstance, wired: Wired): void {
   };
   // In a plugin of their own: the plugins above must have loaded before a route is added.
   app.register(async (scope) => {
-    registerRealtimeRoute(scope, { ...wired, tickets, unauthenticated, session, metrics });
+    registerRealtimeRoute(scope, { ...wired, tickets, unauthenticated, places, session, metrics });
+    registerDocsPage(scope);
     registerOperationsRoutes(scope, { ...wired, unauthenticated, trustsProxy: settings.http.trustProxy.length > 0 });
   });
   app.register(async (scope) => {
-    if (limits.rateLimit) limitRequests(scope, { perMinute: limits.requestsPerMinute, now });
+    limitRequestsOf(scope, wired);
     registerTicketRoute(scope, { ...wired, tickets });
-    registerPermissionRoutes(scope, { ...wired, roles: settings.auth });
+    scope.register(async (own) => registerPublishRoute(own, { ...wired, publishIntake }));
+    registerHistoryRoute(scope, wired);
+    registerAdminRoutes(scope, {
+      ...wired,
+      connections: new OpenConnections(wired.sessions),
+      tables: { ...wired.tables, roles: settings.auth.roles },
+      roles: settings.auth,
+    });
   });
 }
 
-function framesDeps(wired: Wired): SessionFramesDeps {
+function limitRequestsOf(scope: FastifyInstance, { settings: { limits }, ...wired }: Wired): void {
+  const { requestsPerMinute: perMinute, requestsPerMinutePerUser: perMinutePerUser } = limits;
+  if (limits.rateLimit) limitRequests(scope, { ...wired, perMinute, perMinutePerUser });
+}
+
+function createPlaces({ limits }: GatewaySettings): ConnectionPlaces {
+  const { connectionsPerAddress: perAddress, connectionsPerUser: perUser } = limits;
+  return new ConnectionPlaces(limits.rateLimit ? { perAddress, perUser } : UNLIMITED);
+}
+
+const UNLIMITED = { perAddress: Number.POSITIVE_INFINITY, perUser: Number.POSITIVE_INFINITY };
+
+// The burst is twice the rate, as with frames.
+function createPublishIntake({ settings: { limits }, publisher, metrics, now }: Wired): PublishIntake {
+  const perSecond = limits.publishesPerSecond;
+  const rate = limits.rateLimit ? new KeyedRate({ perSecond, burst: perSecond * 2, now }) : undefined;
+  return new PublishIntake({ publisher, rate, metrics });
+}
+
+function framesDeps(wired: Wired, places: ConnectionPlaces, publishIntake: PublishIntake): SessionFramesDeps {
   const { auth, socket } = wired.settings;
   return {
     ...wired,
+    places,
+    publishIntake,
     allowAnon: auth.allowAnon,
     anonymous: anonymousIdentity(),
     maxSubscriptions: socket.maxSubscriptions,

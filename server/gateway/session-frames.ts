@@ -6,12 +6,14 @@ import type { Logger } from '../lib/logger.ts';
 import { type ClientFrame, decodeClientFrame } from '../protocol/client-frame.ts';
 import type { Metrics } from '../stats/metrics.ts';
 import { type AuthFrameDeps, handleAuth } from './auth-frame.ts';
+import { type PublishDeps, publish } from './publish.ts';
 import type { Session } from './session.ts';
 import { type SubscribeDeps, subscribe } from './subscribe.ts';
 import { unsubscribe } from './unsubscribe.ts';
 
 export type SessionFramesDeps = AuthFrameDeps &
-  SubscribeDeps & {
+  SubscribeDeps &
+  PublishDeps & {
     readonly maxUnauthenticatedFrameBytes: number;
     readonly metrics: Pick<Metrics, 'framesIn'>;
     readonly log: Logger;
@@ -29,14 +31,14 @@ export async function handleTextFrame(session: Session, text: string, deps: Sess
   }
   deps.metrics.framesIn.inc({ type: decoded.frame.type });
   try {
-    await dispatch(session, decoded.frame, deps);
+    await dispatch(session, decoded.frame, text, deps);
   } catch (err) {
     deps.log.error({ err, connectionId: session.id, type: decoded.frame.type }, 'frame failed');
     if (session.isOpen) session.refuse({ code: 'internal', message: 'Internal error' }, { ref: decoded.frame.ref });
   }
 }
 
-async function dispatch(session: Session, frame: ClientFrame, deps: SessionFramesDeps): Promise<void> {
+async function dispatch(session: Session, frame: ClientFrame, text: string, deps: SessionFramesDeps): Promise<void> {
   if (frame.type === 'auth') return handleAuth(frame, session, deps);
   if (session.state.kind === 'unauthenticated' && !enterAnonymously(session, deps)) {
     return session.refuse({ code: 'auth_required', message: 'Authenticate first' }, { ref: frame.ref });
@@ -47,10 +49,7 @@ async function dispatch(session: Session, frame: ClientFrame, deps: SessionFrame
     case 'unsubscribe':
       return unsubscribe(frame, session, deps.hub);
     case 'publish':
-      return session.refuse(
-        { code: 'publish_denied', message: 'Publishing over a socket is not available yet' },
-        { ref: frame.ref, channel: frame.channel },
-      );
+      return publish(frame, text, session, deps);
     case 'ping':
       return session.reply({ type: 'pong', ref: frame.ref });
     default:

@@ -13,6 +13,7 @@ import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
 import type { Refusal } from '../protocol/error-codes.ts';
 import { encodeErrorFrame, encodeServerFrame, type ServerFrame } from '../protocol/server-frame.ts';
 import type { Metrics } from '../stats/metrics.ts';
+import type { Place } from './connection-places.ts';
 import { FrameIntake } from './frame-intake.ts';
 import type { GatewaySettings } from './gateway-settings.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -50,11 +51,14 @@ const MAX_ECHOED_CHANNEL = 200;
 export class Session implements Peer {
   readonly id = randomUUID();
   readonly address: string;
+  /** Milliseconds of Unix time. */
+  readonly openedAtMs: number;
   readonly #options: SessionOptions;
   readonly #intake: FrameIntake;
   readonly #heartbeat: Heartbeat;
   readonly #lifetime: TokenLifetime;
   #state: SessionState;
+  #place: Place | undefined = undefined;
   #badFrames = 0;
   #failedTries = 0;
   #sentCloseCode: number | undefined = undefined;
@@ -62,6 +66,7 @@ export class Session implements Peer {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.address = options.address;
+    this.openedAtMs = options.wallClock();
     this.#intake = this.#createIntake();
     this.#heartbeat = this.#createHeartbeat();
     this.#lifetime = this.#createLifetime();
@@ -97,6 +102,12 @@ export class Session implements Peer {
   receiveControl(): void {
     this.#heartbeat.noteSign();
     if (this.isOpen) this.#intake.takeControl();
+  }
+
+  /** Keeps a place until the session ends; at most one. */
+  hold(place: Place): void {
+    if (this.isOpen) this.#place = place;
+    else place();
   }
 
   /** Enters the hub under `identity`. Only while unauthenticated. */
@@ -175,6 +186,7 @@ export class Session implements Peer {
     const state = this.#state;
     if (state.kind === 'closing') return;
     this.#state = { kind: 'closing' };
+    this.#place?.();
     this.#intake.close();
     this.#heartbeat.stop();
     this.#lifetime.stop();

@@ -17,6 +17,7 @@ export function createMetrics() {
     ...socketMetrics(registry),
     ...streamMetrics(registry),
     ...fanOutMetrics(registry),
+    ...historyMetrics(registry),
     contentType: registry.contentType,
     /** `refresh` is called before each scrape, to set gauges that nobody counts. */
     beforeScrape: (refresh: () => void): void => void refreshers.push(refresh),
@@ -72,7 +73,7 @@ function streamMetrics(registry: Registry) {
   return {
     changes: counter('rowcast_changes_total', 'Row changes that were read and fanned out'),
     publishedMessages: counter(
-      'rowcast_published_messages_total',
+      'rowcast_streamed_messages_total',
       'Published messages that were read from the stream and fanned out',
     ),
     streamConnected: gauge('rowcast_stream_connected', '1 while the replication stream is up'),
@@ -106,8 +107,33 @@ function fanOutMetrics(registry: Registry) {
     ),
     quarantined: gauge('rowcast_quarantined', 'Policies or filters that are left alone now'),
     ephemeralMessages: counter('rowcast_ephemeral_messages_total', 'Messages fanned out that are not persisted'),
-    journaledMessages: counter('rowcast_journaled_messages_total', 'Published messages that got their place in history'),
+    journaledMessages: counter(
+      'rowcast_journaled_messages_total',
+      'Published messages that got their place in history',
+    ),
     journaledChanges: counter('rowcast_journaled_changes_total', 'Row changes written to the history'),
+  };
+}
+
+function historyMetrics(registry: Registry) {
+  const { counter, gauge } = makersFor(registry);
+  return {
+    partitionsMade: counter('rowcast_partitions_made_total', 'Day partitions of history that were made'),
+    partitionsDropped: counter('rowcast_partitions_dropped_total', 'Day partitions of history that were dropped'),
+    historyRowsRemoved: counter('rowcast_history_rows_removed_total', 'Messages and changes that retention removed'),
+    historyFailures: counter(
+      'rowcast_history_failures_total',
+      'Partitions that could not be made or dropped, for somebody was using the table; tried again',
+    ),
+    historyOldestDay: gauge(
+      'rowcast_history_oldest_day_seconds',
+      'Beginning of the oldest day that has a partition, Unix time; 0 without one',
+    ),
+    historyDaysReady: gauge('rowcast_history_days_ready', 'Days in a row, from today on, that have their partitions'),
+    defaultPartitionBytes: gauge(
+      'rowcast_history_default_bytes',
+      'Size of the partitions that take what has none of its day; large: see docs/history.md',
+    ),
   };
 }
 

@@ -122,12 +122,14 @@ describeEachPostgres('a published message', (postgres) => {
       for (const half of ['busy:0', 'busy:1']) await client.subscribe(half);
     }
     const publishers = Array.from({ length: 10 }, async (_, publisher) => {
+      const connection = await app.database.connect();
       for (let batch = 0; batch < 50; batch += 1) {
-        await app.database.query(
+        await connection.query(
           `select realtime.publish('busy:' || $1::int % 2, 'p' || $1, to_jsonb($2::int * 20 + n)) from generate_series(0, 19) n`,
           [publisher, batch],
         );
       }
+      await connection.end();
     });
     await Promise.all(publishers);
     const seen = [];

@@ -11,6 +11,7 @@ import { migrate } from '../../server/db/migrate.ts';
 import { settlePolicyLogin } from '../../server/db/policy-login.ts';
 import { openPool } from '../../server/db/pools.ts';
 import type { LogFields, Logger } from '../../server/lib/logger.ts';
+import { settleMessageBound } from '../../server/messages/message-bound.ts';
 import type { TestDatabase, TestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { TestClient } from './test-client.ts';
@@ -142,6 +143,7 @@ export async function prepareDatabase(databaseUrl: string, config: SecretConfig,
     const publicationPrefix = config.replication.publication;
     const result = await migrate({ pool, publicationPrefix, appRoles: roles, adminRoles, log });
     if (!result.ok) throw new Error(result.message);
+    await settleMessageBound(pool, config.socket.maxMessageBytes);
     const { policyUrl } = config.database;
     const settled = await settlePolicyLogin({ pool, databaseUrl, policyUrl, roles, log });
     if (!settled.ok) throw new Error(settled.message);

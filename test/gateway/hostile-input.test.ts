@@ -13,7 +13,7 @@ import { until } from '../rig/until.ts';
 import { type OpenGateway, openGateway, SECRET, token } from './open-gateway.ts';
 import type { Frame } from './test-socket.ts';
 
-const REPLIES = ['auth_success', 'subscribed', 'live', 'unsubscribed', 'pong', 'error'];
+const REPLIES = ['auth_success', 'subscribed', 'live', 'unsubscribed', 'published', 'pong', 'error'];
 const CLOSES = [1002, 1007, 1009, 4400, 4401, 4413];
 // Limits that would end the runs early are lifted; each has tests of its own.
 const env = { ROWCAST_RATE_LIMIT: 'off', ROWCAST_AUTH_TRIES: '100' };

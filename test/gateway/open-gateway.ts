@@ -1,6 +1,7 @@
 // Owns a gateway for tests: the real one, on a free port of loopback, with a real hub and authenticator. The
 // subscribe policy is a plain object, since deciding is another room's business.
 
+import { randomUUID } from 'node:crypto';
 import { AddressLimit } from '../../server/auth/address-limit.ts';
 import { type Authenticator, createAuthenticator } from '../../server/auth/authenticator.ts';
 import type { Identity } from '../../server/auth/identity.ts';
@@ -11,6 +12,7 @@ import { createGateway, type GatewayDeps } from '../../server/gateway/gateway.ts
 import type { GatewayBounds } from '../../server/gateway/gateway-settings.ts';
 import type { HealthReport } from '../../server/gateway/health-report.ts';
 import type { Permissions } from '../../server/gateway/permission-routes.ts';
+import type { MessagePublisher } from '../../server/gateway/publish-intake.ts';
 import { SubscribedChannels } from '../../server/gateway/subscribed-channels.ts';
 import { Hub } from '../../server/hub/hub.ts';
 import type { LogFields, Logger } from '../../server/lib/logger.ts';
@@ -32,6 +34,8 @@ export type OpenOptions = {
   readonly policy?: SubscribePolicy | undefined;
   /** Default: no policies, and everything is denied. */
   readonly permissions?: Permissions | undefined;
+  /** Default: everything is published. */
+  readonly publisher?: MessagePublisher | undefined;
   readonly health?: (() => HealthReport) | undefined;
   /** Default: the real one, over the secret of the tests. */
   readonly authenticator?: Authenticator | undefined;
@@ -78,8 +82,13 @@ export async function openGateway(options: OpenOptions = {}) {
     subscribedChannels,
     reviewsBegun: () => reviews.begun,
     permissions: options.permissions ?? NO_PERMISSIONS,
+    publisher: options.publisher ?? willingPublisher,
+    history: NO_HISTORY,
+    channels: NO_CHANNELS,
+    tables: NO_TABLES,
     position: () => stream.position,
     health: options.health ?? (() => ({ ready: true, reasons: [] })),
+    isPassing: () => false,
     metrics,
     now,
     wallClock,
@@ -167,9 +176,39 @@ const defaultPolicy = policyOf(async (identity: Identity, channel) => {
   return refusal({ code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'for admins' });
 });
 
+const willingPublisher: MessagePublisher = {
+  publish: async (_identity, _connectionId, requests) => ({
+    ok: true,
+    published: requests.map(() => ({ messageId: randomUUID(), isEphemeral: false })),
+  }),
+};
+
 const NO_PERMISSIONS: Permissions = {
   list: async () => ({ subscribe: { policies: [] }, publish: { policies: [] } }),
   check: async () => ({ allowed: false, reason: 'no_channel', message: '', channel: null, policies: [] }),
+};
+
+const MISSING = { ok: false, refusal: { code: 'not_found', message: 'There is none' } } as const;
+
+const NO_CHANNELS: GatewayDeps['channels'] = {
+  list: async () => [],
+  get: async () => MISSING,
+  create: async () => MISSING,
+  update: async () => MISSING,
+  remove: async () => MISSING,
+};
+
+const NO_HISTORY: GatewayDeps['history'] = {
+  read: async () => ({ kind: 'json', json: '[]' }),
+  stats: async () => ({ totalMessages: 0, whDeliveryRate: 0, topEvents: [], whAudience: 0, whDelivered: 0 }),
+  removeBefore: async () => ({ deleted: 0, isComplete: true }),
+  settings: async () => ({ retentionDays: 7 }),
+  changeSettings: async (settings) => settings,
+};
+
+const NO_TABLES: GatewayDeps['tables'] = {
+  watching: { watch: async () => MISSING.refusal, unwatch: async () => false },
+  reports: { read: async () => [] },
 };
 
 function configOf(env: Record<string, string>) {

@@ -5,9 +5,12 @@ import type { FastifyRequest } from 'fastify';
 import { describe, expect, it, vi } from 'vitest';
 import { isLoopback, limitAddress } from '../../server/gateway/client-address.ts';
 import { closeLabel } from '../../server/gateway/close-label.ts';
+import { ConnectionPlaces } from '../../server/gateway/connection-places.ts';
 import { Deadline } from '../../server/gateway/deadline.ts';
 import { FrameQueue } from '../../server/gateway/frame-queue.ts';
 import { formatInstant } from '../../server/gateway/instant.ts';
+import { KeyedRate } from '../../server/gateway/keyed-rate.ts';
+import { limitKey } from '../../server/gateway/limit-key.ts';
 import { redactUrl } from '../../server/gateway/redact-url.ts';
 import { TokenBucket } from '../../server/gateway/token-bucket.ts';
 import { UnauthenticatedSockets } from '../../server/gateway/unauthenticated-sockets.ts';
@@ -40,6 +43,61 @@ describe('TokenBucket', () => {
     expect([bucket.take(), bucket.take()]).toEqual([true, false]);
     now += 60_000;
     expect([1, 2, 3, 4].map(() => bucket.take())).toEqual([true, true, true, false]);
+  });
+
+  it('gives several at once, or none, and says when; more than the burst is owed', () => {
+    let now = 0;
+    const bucket = new TokenBucket({ perSecond: 10, burst: 20, now: () => now });
+    expect([bucket.take(15), bucket.take(6), bucket.waitMs(6), bucket.take(5)]).toEqual([true, false, 100, true]);
+    now += 2_000;
+    expect([bucket.take(100), bucket.waitMs(), bucket.isFull]).toEqual([true, 8_100, false]);
+    now += 10_000;
+    expect([bucket.take(20), bucket.waitMs(100)]).toEqual([true, 2_000]);
+  });
+});
+
+describe('KeyedRate', () => {
+  it('keeps the keys apart, and forgets those that are as good as new', () => {
+    let now = 0;
+    const rate = new KeyedRate({ perSecond: 1, burst: 2, now: () => now });
+    expect([rate.take('a', 2), rate.take('a', 1), rate.take('b', 1)]).toEqual([0, 1_000, 0]);
+    now += 1_500;
+    expect(rate.take('c', 1)).toBe(0);
+    expect(rate.size).toBe(3);
+    now += 1_000;
+    expect([rate.take('d', 1), rate.size]).toEqual([0, 1]);
+  });
+
+  it('never remembers more than it may, and forgets what was used longest ago', () => {
+    const rate = new KeyedRate({ perSecond: 1, burst: 1, maxKeys: 3, now: () => 0 });
+    for (const key of ['a', 'b', 'c', 'a', 'd']) rate.take(key, 1);
+    expect(rate.size).toBe(3);
+    expect([rate.take('a', 1), rate.take('b', 1)]).toEqual([1_000, 0]);
+    for (let n = 0; n < 1_000; n += 1) rate.take(`key ${n}`, 1);
+    expect(rate.size).toBe(3);
+  });
+});
+
+describe('ConnectionPlaces', () => {
+  it('counts addresses and users apart, and gives a place back once', () => {
+    const places = new ConnectionPlaces({ perAddress: 1, perUser: 1 });
+    const place = places.ofAddress('x');
+    expect([place, places.ofAddress('x'), places.ofUser({ sub: 'x' })]).toEqual([
+      expect.any(Function),
+      undefined,
+      expect.any(Function),
+    ]);
+    for (let n = 0; n < 3; n += 1) expect(places.ofUser({ sub: null })).toBeDefined();
+    place?.();
+    place?.();
+    expect([places.ofAddress('x'), places.ofAddress('x')]).toEqual([expect.any(Function), undefined]);
+  });
+});
+
+describe('limitKey', () => {
+  it('is never the same for a user and an address', () => {
+    expect(limitKey({ sub: '127.0.0.1' }, '127.0.0.1')).not.toBe(limitKey({ sub: null }, '127.0.0.1'));
+    expect(limitKey({ sub: 'u' }, 'a')).toBe(limitKey({ sub: 'u' }, 'b'));
   });
 });
 

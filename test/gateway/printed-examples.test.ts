@@ -37,6 +37,14 @@ it('answers a subscribe to a channel that may not be seen with the printed error
   expect(answer).toMatchObject(connection.subscribe.error);
 });
 
+it('answers the printed publish with the printed frame, field by field', async () => {
+  await using server = await openGateway();
+  const socket = await server.login();
+  const answer = await socket.ask(connection.publish.request);
+  expect(answer).toEqual({ ...connection.publish.success, messageId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+  expect(Object.keys(answer)).toEqual(Object.keys(connection.publish.success));
+});
+
 it('brings printed messages unchanged', async () => {
   await using server = await openGateway();
   const socket = await server.login();

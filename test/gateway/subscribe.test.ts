@@ -275,13 +275,6 @@ describe('unsubscribe', () => {
   });
 });
 
-it('publish is refused with words that say why', async () => {
-  await using server = await openGateway();
-  const socket = await server.login();
-  const answer = await socket.ask({ type: 'publish', channel: 'order:1', event: 'e', payload: {}, ref: 'p' });
-  expect(answer).toMatchObject({ type: 'error', code: 'publish_denied', channel: 'order:1', ref: 'p' });
-});
-
 function publish(server: OpenGateway, channel: string, message: Frame): void {
   for (const group of server.hub.groups(channel)) server.hub.deliver(group, textFrame(JSON.stringify(message)));
   server.hub.flush();
