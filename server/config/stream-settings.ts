@@ -77,8 +77,8 @@ export const DELIVERY_SETTINGS = {
   ),
   journalRows: setting(
     'ROWCAST_JOURNAL_ROWS',
-    integer(1, 1_000_000, 5000),
-    '5000',
+    integer(1, 1_000_000, 20_000),
+    '20000',
     'Changes that the journal writes in one transaction.',
   ),
   journalDelayMs: setting(

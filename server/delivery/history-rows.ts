@@ -32,35 +32,55 @@ export const JSON_AS_TEXT: EncodePayload = (out, payload) => {
 /** A row change on its way into history. */
 export type JournaledChange = { readonly message: KeptChange; readonly audienceCount: number; readonly bytes: number };
 
-/** The rows of `entries` as one COPY stream. `fullXid` widens the 32 bits of a transaction id. */
-export function encodeHistory(
+/** A chunk has at least so many bytes, but for the last. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * The rows of `entries` as one COPY stream, chunk by chunk: PostgreSQL takes one in while the next is made. `fullXid`
+ * widens the 32 bits of a transaction id.
+ */
+export function* encodeHistory(
   entries: readonly JournaledChange[],
   fullXid: (xid: number) => bigint,
   encodePayload: EncodePayload,
-): Uint8Array {
-  const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-  const out = new ByteWriter(bytes + entries.length * 160 + 64);
+): Generator<Uint8Array> {
+  let out = new ByteWriter(CHUNK_BYTES + CHUNK_BYTES / 4);
+  writeHeader(out);
+  for (const entry of entries) {
+    writeRow(out, entry, fullXid, encodePayload);
+    if (out.length < CHUNK_BYTES) continue;
+    yield out.view(0);
+    out = new ByteWriter(CHUNK_BYTES + CHUNK_BYTES / 4);
+  }
+  out.int16(END_OF_DATA);
+  yield out.view(0);
+}
+
+function writeHeader(out: ByteWriter): void {
   out.copy(SIGNATURE, 0, SIGNATURE.length);
   out.int32(0); // flags
   out.int32(0); // length of the header's extension
-  for (const entry of entries) {
-    const { message } = entry;
-    out.int16(COLUMN_COUNT);
-    writeText(out, message.position);
-    out.int32(8);
-    out.int64(message.transaction.commitMicros);
-    out.int32(8);
-    out.int64(fullXid(message.transaction.xid));
-    writeText(out, message.channel.slice('db:'.length));
-    writeText(out, message.event);
-    writeJsonb(out, message.oldImage, JSON_AS_IS);
-    writeJsonb(out, message.newImage, JSON_AS_IS);
-    writeJsonb(out, message.payload, encodePayload);
-    out.int32(4);
-    out.int32(entry.audienceCount);
-  }
-  out.int16(END_OF_DATA);
-  return out.view(0);
+}
+
+function writeRow(
+  out: ByteWriter,
+  { message, audienceCount }: JournaledChange,
+  fullXid: (xid: number) => bigint,
+  encodePayload: EncodePayload,
+): void {
+  out.int16(COLUMN_COUNT);
+  writeText(out, message.position);
+  out.int32(8);
+  out.int64(message.transaction.commitMicros);
+  out.int32(8);
+  out.int64(fullXid(message.transaction.xid));
+  writeText(out, message.channel.slice('db:'.length));
+  writeText(out, message.event);
+  writeJsonb(out, message.oldImage, JSON_AS_IS);
+  writeJsonb(out, message.newImage, JSON_AS_IS);
+  writeJsonb(out, message.payload, encodePayload);
+  out.int32(4);
+  out.int32(audienceCount);
 }
 
 function writeText(out: ByteWriter, text: string): void {

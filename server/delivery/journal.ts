@@ -3,6 +3,7 @@
 // idle, it lets WAL go that holds nothing for us, by the bounds of traps of Postgres, rule 1. It waits for
 // nothing but the database.
 
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
@@ -171,7 +172,7 @@ export class Journal {
     if (changes.length === 0) return;
     const { client } = this.#options;
     const rows = encodeHistory(changes, (xid) => fullXid(xid, xmax), encode);
-    await pipeline([rows], client.query(copyFrom(COPY_CHANGES)));
+    await pipeline(Readable.from(rows, { objectMode: true, highWaterMark: 1 }), client.query(copyFrom(COPY_CHANGES)));
     await countChanges(
       client,
       changes.map(({ message }) => message),
