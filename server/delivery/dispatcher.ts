@@ -3,6 +3,7 @@
 // turns gets everything above `position`, and nothing at or below it. Sockets hold the WAL for a bounded
 // time only, the journal for as long as it is behind its bound.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Message } from '../changes/change-message.ts';
 import type { Translator } from '../changes/translator.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -44,6 +45,8 @@ const DRAIN_LOOK_MS = 2;
 /** The longest wait of a stretch while the sockets together take 32 MB a second. */
 const BUSY_WAIT_MS = 1_000;
 const BUSY_BYTES_PER_MS = 32 * 1024;
+/** Work goes on so long before others have their turn: pings, and the journal, whose transaction may not lie idle. */
+const TURN_MS = 10;
 const NOBODY = new Uint32Array(0);
 
 export class Dispatcher {
@@ -51,6 +54,7 @@ export class Dispatcher {
   #position: Position;
   readonly #viewers = new Viewers();
   #isBusy = false;
+  #turnBegan = performance.now();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -126,6 +130,9 @@ export class Dispatcher {
     this.#options.hub.flush();
     this.#options.queue.wake();
     await this.#waitForSockets(signal);
+    if (performance.now() - this.#turnBegan < TURN_MS) return;
+    await nextTurn();
+    this.#turnBegan = performance.now();
   }
 
   async #waitForSockets(signal: AbortSignal): Promise<void> {

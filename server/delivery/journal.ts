@@ -150,13 +150,7 @@ export class Journal {
     write: (xmax: bigint) => Promise<void>,
   ): Promise<void> {
     const { client, term } = this.#options;
-    await client.query('begin; set local synchronous_commit = on');
-    const { rows } = await client.query<{ xmax: string }>(CHECKPOINT, [
-      term.toString(),
-      handled === undefined ? null : formatLsn(handled),
-      mayAck === undefined ? null : formatLsn(mayAck),
-    ]);
-    const row = rows[0];
+    const row = await begin(client, checkpointOf(term, handled, mayAck));
     if (row === undefined) throw new FencedError(`term ${term} is over: another server leads`);
     await write(BigInt(row.xmax));
     await client.query('commit');
@@ -191,9 +185,18 @@ function isPublished(entry: JournalEntry): entry is JournalEntry & PlacedMessage
 /** Below this much a batch waits for company. */
 const LINGER_BELOW_BYTES = 256 * 1024;
 
-/** The fenced first statement of every journal transaction. */
-const CHECKPOINT = `
+/** Begins a transaction with its fenced first statement, in one round trip: it may not lie idle while this process is busy. */
+async function begin(client: Client, checkpoint: string): Promise<{ readonly xmax: string } | undefined> {
+  const results = await client.query(`begin; set local synchronous_commit = on; ${checkpoint}`);
+  return (results as unknown as { rows: { xmax: string }[] }[])[2]?.rows[0];
+}
+
+/** The fenced first statement of every journal transaction; several statements in one take no parameters. */
+function checkpointOf(term: bigint, handled: Lsn | undefined, mayAck: Lsn | undefined): string {
+  const lsn = (value: Lsn | undefined): string => (value === undefined ? 'null' : `'${formatLsn(value)}'::pg_lsn`);
+  return `
   update realtime.checkpoint set
-    handled = greatest(handled, $2::pg_lsn), may_ack = greatest(may_ack, $3::pg_lsn), updated_at = pg_catalog.now()
-  where term = $1::bigint
+    handled = greatest(handled, ${lsn(handled)}), may_ack = greatest(may_ack, ${lsn(mayAck)}), updated_at = pg_catalog.now()
+  where term = ${term}::bigint
   returning pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text as xmax`;
+}

@@ -80,8 +80,9 @@ it.each([
     await using app = await startTestApp(cluster.postgres, { sql: TABLES, env: { ROWCAST_RECONNECT_MAX: '500ms' } });
     const client = await app.client();
     await client.subscribe('db:posts');
+    await untilPartitioned(app);
     await app.database.query(`insert into posts values (1, 'before')`);
-    await until(async () => (await heldBytes(app)) < 64 * 1024);
+    await until(async () => (await heldBytes(app)) < 64 * 1024, { what: 'the slot to let go' });
     if (rows > 0) await app.database.query(WRITE_UNWATCHED, [rows]);
     const held = await heldBytes(app);
     expect(held > 200_000).toBe(rows > 0);
@@ -115,6 +116,12 @@ it('a database that is killed is found again, and every change comes once', asyn
   await cluster.kill();
   await expectComeback(app, client);
 });
+
+/** The days of history are made at the start, and what that writes is held like anybody's. */
+async function untilPartitioned(app: TestApp): Promise<void> {
+  const made = async (): Promise<number> => (await app.database.query('select from realtime.partitions()')).length;
+  await until(async () => (await made()) === 16, { what: 'the days of history to be made' });
+}
 
 /** Brings the database back and expects that those who stayed connected get both changes, each once. */
 async function expectComeback(app: TestApp, client: TestClient): Promise<void> {

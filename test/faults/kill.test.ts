@@ -45,8 +45,8 @@ const PLANTS: Readonly<Record<string, { readonly plant: Plant; readonly finding:
   'a checkpoint that forgets what is handled': {
     plant: {
       file: 'delivery/journal.ts',
-      find: 'handled = greatest(handled, $2::pg_lsn)',
-      replace: 'handled = case when $2::pg_lsn is null then handled else handled end',
+      find: 'handled = greatest(handled, ',
+      replace: 'handled = coalesce(handled, ',
     },
     finding: /were acknowledged and not journaled/,
   },
