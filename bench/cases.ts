@@ -3,8 +3,9 @@
 import type { BenchCase } from './bench-case.ts';
 import { burst } from './cases/burst.ts';
 import { decode } from './cases/decode.ts';
+import { history } from './cases/history.ts';
 import { journal } from './cases/journal.ts';
 import { latency } from './cases/latency.ts';
 import { publish } from './cases/publish.ts';
 
-export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish];
+export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish, history];
