@@ -72,6 +72,8 @@ export function buildParts(options: AppOptions): Parts {
     max: db.poolSize,
     statementTimeoutMs: db.statementTimeoutMs,
     connectTimeoutMs: db.connectTimeoutMs,
+    // What looks expensive reads a few rows of many partitions.
+    settings: { jit: 'off' },
     log,
   });
   const policies = openPolicyPool(options, 'rowcast policies', config.policies.poolSize);

@@ -25,6 +25,8 @@ export type Removed = { readonly due: number; readonly removed: number };
 type Slice = { due: bigint; removed: bigint; at_position: string | null };
 
 const SLICE_ROWS = 2_000;
+/** Where most of what is looked at stays. */
+const SEARCHED_ROWS = 5_000;
 /** Lets others in between. */
 const PAUSE_MS = 2;
 /** What was locked the first time is tried again. */
@@ -73,7 +75,7 @@ export async function removeOnce(client: Pool | ClientBase, removal: Removal, si
   const { source, since, until, last, days } = removal;
   let total = { due: 0, removed: 0 };
   for (let at: string | null = ''; at !== null && !signal.aborted; ) {
-    const values = [source, since, until, at, last, days, SLICE_ROWS];
+    const values = [source, since, until, at, last, days, days === null ? SLICE_ROWS : SEARCHED_ROWS];
     const removed: { rows: Slice[] } = await client.query<Slice>(REMOVE, values);
     const slice: Slice = must(removed.rows[0], 'what a slice removed');
     total = { due: total.due + Number(slice.due), removed: total.removed + Number(slice.removed) };

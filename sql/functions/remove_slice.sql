@@ -19,13 +19,15 @@ begin
         and r.%3$I >= coalesce($1, '-infinity') and r.%3$I < coalesce($2, 'infinity')
       order by r.position
       limit $6
-    ), decided as (
-      select n.name, $5 is null or d.retention_days <= $5 as is_due
-      from (select distinct s.name from slice s) n
-        left join lateral realtime.deciding_channel(n.name) d on $5 is not null
+    ), short_lived as (
+      select n.name
+      from (select distinct s.name from slice s where $5 is not null) n
+        join lateral realtime.deciding_channel(n.name) d on d.retention_days <= $5
+      -- Few names match a row that says so short a time; only of those it is asked which row decides.
+      where exists (select from realtime.channels c where c.retention_days <= $5 and n.name like c.like_pattern)
     )
-    select array_agg(s.key) filter (where d.is_due), array_agg(s.at) filter (where d.is_due), max(s.position)
-    from slice s join decided d using (name) $slice$,
+    select array_agg(s.key) filter (where s.is_due), array_agg(s.at) filter (where s.is_due), max(s.position)
+    from (select s.*, $5 is null or s.name in (select l.name from short_lived l) as is_due from slice s) s $slice$,
     remove_slice.parent, columns[1], columns[2], columns[3], case remove_slice.parent when 'changes' then 'db:' else '' end)
   using since, until, after_position, last_position, days, slice
   into keys, times, at_position;
