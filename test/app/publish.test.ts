@@ -267,7 +267,10 @@ describeEachPostgres('publishing', (postgres) => {
       client.send({ type: 'publish', channel: n % 2 ? 'typing:order' : 'open:order', event: 'n', payload: n, ref: n });
     }
     const messages = await reader.received(60);
-    const refs = client.frames.filter(({ type }) => type === 'published').map(({ ref }) => ref);
+    const answered = (): unknown[] => client.frames.filter(({ type }) => type === 'published').map(({ ref }) => ref);
+    // A message may be there before the answer to whoever published it.
+    await until(() => answered().length === 60, { what: 'every answer' });
+    const refs = answered();
     expect(refs).toEqual(Array.from({ length: 60 }, (_, n) => n));
     for (const half of ['open:order', 'typing:order']) {
       const seen = messages.filter(({ channel }) => channel === half).map(({ payload }) => payload);
