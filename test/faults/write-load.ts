@@ -47,7 +47,7 @@ async function writeOnce(client: Client, writer: number, random: () => number): 
     rows,
   ]);
   const mine = 'id in (select id from load where writer = $1 order by id desc limit 2)';
-  if (random() < 0.5) await publish(client, writer, random() < 0.05 ? 200 : 1);
+  if (random() < 0.5) await publish(client, writer, random() < 0.01 ? 200 : 1);
   if (random() < 0.3) await client.query(`update load set body = 'changed' where ${mine}`, [writer]);
   if (random() < 0.1) await client.query(`delete from load where ${mine}`, [writer]);
   if (random() < 0.2) await client.query(`insert into unwatched values (repeat('y', 2000))`);
