@@ -4,6 +4,7 @@
 import { must } from '../lib/assert.ts';
 import type { ByteWriter } from '../protocol/byte-writer.ts';
 import type { CanonicalChannel } from '../protocol/channel-name.ts';
+import { rfc3339 } from '../protocol/timestamp-text.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { RowEntry } from '../replication/wal-entry.ts';
 import type { PublishedMessage } from './published-message.ts';
@@ -51,9 +52,4 @@ export class PublishedRows {
 function textAt(view: TupleView, place: number): string | undefined {
   if (view.isNull(place)) return undefined;
   return decoder.decode(view.bytes.subarray(view.start(place), view.end(place)));
-}
-
-/** `2024-01-15 10:30:00.5+00`, as Postgres prints it in UTC, to `2024-01-15T10:30:00.5Z`. */
-function rfc3339(text: string): string {
-  return `${text.slice(0, 10)}T${text.slice(11, -3)}Z`;
 }

@@ -4,7 +4,7 @@
 
 import type { Kysely, Selectable } from 'kysely';
 import type { ChannelsTable, DatabaseTables } from '../db/schema.ts';
-import { rfc3339 } from '../db/timestamp-text.ts';
+import { rfc3339 } from '../protocol/timestamp-text.ts';
 import { type Channel, type ChannelFields, type ChannelResult, type NewChannel, NO_SUCH_CHANNEL } from './channel.ts';
 import { findPatternFault, refusalOfWrite } from './channel-fault.ts';
 

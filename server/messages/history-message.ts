@@ -2,10 +2,10 @@
 // text that PostgreSQL holds: what is parsed and printed again loses the digits of large numbers.
 
 import { createHash } from 'node:crypto';
-import { rfc3339 } from '../db/timestamp-text.ts';
 import { must } from '../lib/assert.ts';
 import { parsePosition } from '../lib/position.ts';
 import { messageIdMask, messageIds } from '../protocol/message-id.ts';
+import { rfc3339 } from '../protocol/timestamp-text.ts';
 import { TABLE_PREFIX } from './history-query.ts';
 import type { HistorySource } from './history-scope.ts';
 

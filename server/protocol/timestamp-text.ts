@@ -1,5 +1,5 @@
 // Owns how a timestamptz of SQL is printed for people and programs: RFC 3339 in UTC with `Z`, a fraction only if
-// it is not zero, as everywhere in the protocol.
+// it is not zero, as everywhere in the protocol. Pure, and runs in a browser.
 
 const PRINTED = /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\+00$/;
 
