@@ -9,7 +9,7 @@ import { createTokenVerifier } from './auth/verify-token.ts';
 import { ChannelList } from './channels/channel-list.ts';
 import { ChannelStore } from './channels/channel-store.ts';
 import { TableWatching } from './channels/table-watching.ts';
-import { classifyDatabaseError, type DatabaseFailureKind, isTransient } from './db/sqlstate.ts';
+import { classifyDatabaseError, mayPass } from './db/sqlstate.ts';
 import { EphemeralFanOut } from './delivery/ephemeral.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import type { HealthReport } from './gateway/health-report.ts';
@@ -82,7 +82,7 @@ export function buildFront(parts: Parts): Front {
     authenticator: buildAuthenticator(parts),
     position: () => must(pipeline.position, 'the delivered position'),
     health: () => health(parts),
-    isPassing: (failure) => isPassing(classifyDatabaseError(failure).kind),
+    isPassing: (failure) => mayPass(classifyDatabaseError(failure).kind),
     now: MONOTONIC,
     wallClock: () => Date.now(),
   });
@@ -158,9 +158,4 @@ function health({ state, stopping }: Parts): HealthReport {
     return { ready: false, reasons: [{ code: 'stopping', message: 'the server is stopping' }] };
   if (status === 'streaming') return { ready: true, reasons: [] };
   return { ready: false, reasons: [{ code: status, message: 'changes do not flow', detail: reason ?? undefined }] };
-}
-
-// A statement that was cut off by its timeout may well be answered later.
-function isPassing(kind: DatabaseFailureKind): boolean {
-  return isTransient(kind) || kind === 'query_cancelled';
 }

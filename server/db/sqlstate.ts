@@ -137,6 +137,11 @@ export function isTransient(kind: DatabaseFailureKind): boolean {
   return TRANSIENT.has(kind);
 }
 
+/** Whether the same question may well be answered later: also what was cut off by its timeout. */
+export function mayPass(kind: DatabaseFailureKind): boolean {
+  return isTransient(kind) || kind === 'query_cancelled';
+}
+
 const TRANSIENT: ReadonlySet<DatabaseFailureKind> = new Set([
   'connection_lost',
   'shutting_down',

@@ -5,7 +5,7 @@
 import type { ClientBase, Pool } from 'pg';
 import type { Identity } from '../auth/identity.ts';
 import { claimsTransaction } from '../db/claims-transaction.ts';
-import { classifyDatabaseError, isTransient } from '../db/sqlstate.ts';
+import { classifyDatabaseError, mayPass } from '../db/sqlstate.ts';
 import type { Logger } from '../lib/logger.ts';
 import { readChannels } from './history-channels.ts';
 import { changeIds, type HistoryRow, historyJson } from './history-message.ts';
@@ -101,7 +101,7 @@ export class HistoryReader {
       if (read.ok) return read.value;
     } catch (error) {
       const { kind, sqlstate, message } = classifyDatabaseError(error);
-      if (sqlstate === undefined || isTransient(kind) || kind === 'query_cancelled') throw error;
+      if (sqlstate === undefined || mayPass(kind)) throw error;
       // Closed by default: a policy that raises denies. Nothing of it is told, for it may speak of hidden rows.
       log.warn({ role, sqlstate, reason: message }, 'history was denied, a policy or a right failed');
     }

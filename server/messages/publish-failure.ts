@@ -2,7 +2,7 @@
 // answer for channels that do not exist, that are closed and that are forbidden, and for a policy that raised:
 // which of them it was would say whether there is such a channel. Texts of the database go to admins alone.
 
-import { classifyDatabaseError, type DatabaseFailure, isTransient } from '../db/sqlstate.ts';
+import { classifyDatabaseError, type DatabaseFailure, mayPass } from '../db/sqlstate.ts';
 import { CHANNEL_UNAVAILABLE, type Refusal } from '../protocol/error-codes.ts';
 
 export type PublishFailure = {
@@ -18,7 +18,8 @@ export type FailedPublish = { readonly isAdmin: boolean /** Messages of the stat
 export function readPublishFailure(error: unknown, { isAdmin, count }: FailedPublish): PublishFailure | undefined {
   const failure = classifyDatabaseError(error);
   const index = placeOf(error, count);
-  if (mayPass(failure)) return { refusal: UNAVAILABLE, index: null };
+  // A database that can only be read is one that is being changed over.
+  if (mayPass(failure.kind) || failure.kind === 'read_only') return { refusal: UNAVAILABLE, index: null };
   if (failure.sqlstate === undefined) return undefined;
   if (failure.kind === 'permission_denied') return { refusal: denied(isAdmin ? failure.message : undefined), index };
   const refusal = refusalOf(failure);
@@ -58,10 +59,6 @@ const BAD_NAME: Refusal = { code: 'bad_name', message: 'The channel or the event
 function tooLarge(message: string): Refusal {
   const said = message.slice('payload_too_large: '.length);
   return { code: 'payload_too_large', message: said.charAt(0).toUpperCase() + said.slice(1) };
-}
-
-function mayPass({ kind }: DatabaseFailure): boolean {
-  return isTransient(kind) || kind === 'query_cancelled' || kind === 'read_only';
 }
 
 /** publish_as() names the number of the message in the error's column. */

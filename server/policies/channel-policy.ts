@@ -4,7 +4,7 @@
 // channel-decision.ts's, remembering decision-cache.ts's.
 
 import type { Identity } from '../auth/identity.ts';
-import { classifyDatabaseError, isTransient } from '../db/sqlstate.ts';
+import { classifyDatabaseError, mayPass } from '../db/sqlstate.ts';
 import { must } from '../lib/assert.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
 import type { FilterFrame } from '../protocol/client-frame.ts';
@@ -86,8 +86,7 @@ export class ChannelPolicy implements SubscribePolicy {
       return decision.allowed ? await this.#whenComplete(decision) : decision;
     } catch (error) {
       const { kind } = classifyDatabaseError(error);
-      if (isTransient(kind) || kind === 'query_cancelled')
-        return undecided('The database cannot be asked at the moment');
+      if (mayPass(kind)) return undecided('The database cannot be asked at the moment');
       throw error;
     }
   }

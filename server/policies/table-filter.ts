@@ -2,7 +2,7 @@
 // they still may be asked later on. A column that may not be read is one that does not exist, in all texts.
 
 import type { Identity } from '../auth/identity.ts';
-import { classifyDatabaseError, isTransient } from '../db/sqlstate.ts';
+import { classifyDatabaseError, mayPass } from '../db/sqlstate.ts';
 import type { FilterFrame } from '../protocol/client-frame.ts';
 import type { Refusal } from '../protocol/error-codes.ts';
 import { columnsOf, parseWhere, shown } from '../protocol/where.ts';
@@ -59,7 +59,7 @@ async function faultOf(judge: WhereJudge, question: WhereQuestion): Promise<Refu
     return message === undefined ? undefined : { code: 'bad_filter', message };
   } catch (error) {
     const { kind } = classifyDatabaseError(error);
-    if (!isTransient(kind) && kind !== 'query_cancelled') throw error;
+    if (!mayPass(kind)) throw error;
     return { code: 'unavailable', message: 'The filter cannot be checked at the moment' };
   }
 }

@@ -3,7 +3,7 @@
 // wrote and nothing of the database; a column that may not be read is one that does not exist, and neither
 // runs a statement.
 
-import { classifyDatabaseError, isTransient } from '../db/sqlstate.ts';
+import { classifyDatabaseError, mayPass } from '../db/sqlstate.ts';
 import { leavesOf, shown, type Where, type WhereLeaf, type WhereValue } from '../protocol/where.ts';
 import { imageStatement } from './image-statement.ts';
 import type { JudgeAnswer, JudgeFailure, JudgeIdentity, JudgeRequest } from './judge-call.ts';
@@ -129,7 +129,7 @@ function operatorOf(leaf: WhereLeaf): string {
 function explain({ row, sqlstate }: JudgeFailure, leaf: WhereLeaf): string {
   const { kind } = classifyDatabaseError({ code: sqlstate });
   // Row 0: not the statement failed, but whatever comes before it.
-  if (row === 0 || isTransient(kind) || kind === 'query_cancelled' || kind === 'server_broken') {
+  if (row === 0 || mayPass(kind) || kind === 'server_broken') {
     throw new Error(`a where could not be checked: ${sqlstate}`);
   }
   const column = `where: column ${shown(leaf.column)}`;
