@@ -3,13 +3,12 @@
 // runs it again. What was delivered is remembered across runs, so that a reconnect repeats nothing to those
 // who stayed connected.
 
-import { createHash } from 'node:crypto';
 import { Translator, type TranslatorOptions } from '../changes/translator.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import { endOfTransaction, type Lsn, type Position } from '../lib/position.ts';
 import type { Service } from '../lib/service.ts';
-import { messageIdMask } from '../protocol/message-id.ts';
+import { changeIdMask } from '../messages/change-ids.ts';
 import type { OpenSource } from '../replication/change-source.ts';
 import type { StartPoint } from '../replication/slot.ts';
 import type { Announcer } from './announcer.ts';
@@ -116,8 +115,11 @@ export class Pipeline implements Service {
     const confirm = (lsn: Lsn): void => stream.confirm(lsn);
     const journal = new Journal({ ...this.#options, ...leadership, queue, mayAck: start.mayAck, confirm });
     await journal.prepare(handledEnd);
-    const mask = messageIdMask(createHash('sha256').update(`rowcast:${start.systemIdentifier}`).digest());
-    const translator = new Translator({ ...this.#options, epoch: start.epoch, messageIdMask: mask });
+    const translator = new Translator({
+      ...this.#options,
+      epoch: start.epoch,
+      messageIdMask: changeIdMask(start.systemIdentifier),
+    });
     const dispatcher = new Dispatcher({ ...this.#options, translator, queue, position });
     this.#running = { source, queue, dispatcher, journal };
     return this.#running;

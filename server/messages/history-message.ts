@@ -1,10 +1,6 @@
 // Owns the JSON of one message of history: printed fields in printed order, then the position. Payloads are spliced in as the
 // text that PostgreSQL holds: what is parsed and printed again loses the digits of large numbers.
 
-import { createHash } from 'node:crypto';
-import { must } from '../lib/assert.ts';
-import { parsePosition } from '../lib/position.ts';
-import { messageIdMask, messageIds } from '../protocol/message-id.ts';
 import { rfc3339 } from '../protocol/timestamp-text.ts';
 import { TABLE_PREFIX } from './history-query.ts';
 import type { HistorySource } from './history-scope.ts';
@@ -57,13 +53,4 @@ const KEPT_AS_TEXT = '{"text": ';
 
 function changePayload(payload: string): string {
   return payload.startsWith(KEPT_AS_TEXT) ? (JSON.parse(payload) as { text: string }).text : payload;
-}
-
-/** The ids of row changes in the cluster of that system identifier, as realtime.message_id() has them. */
-export function changeIds(systemIdentifier: string): (position: string) => string {
-  const mask = messageIdMask(createHash('sha256').update(`rowcast:${systemIdentifier}`).digest());
-  return (position) => {
-    const { epoch, lsn, index } = must(parsePosition(position), `a position in ${position}`);
-    return messageIds(mask, epoch, lsn)(index);
-  };
 }

@@ -18,7 +18,7 @@ export type FailedPublish = { readonly isAdmin: boolean /** Messages of the stat
 export function readPublishFailure(error: unknown, { isAdmin, count }: FailedPublish): PublishFailure | undefined {
   const failure = classifyDatabaseError(error);
   const index = placeOf(error, count);
-  // A database that can only be read is one that is being changed over.
+  // Read only: a standby, until it is promoted.
   if (mayPass(failure.kind) || failure.kind === 'read_only') return { refusal: UNAVAILABLE, index: null };
   if (failure.sqlstate === undefined) return undefined;
   if (failure.kind === 'permission_denied') return { refusal: denied(isAdmin ? failure.message : undefined), index };
