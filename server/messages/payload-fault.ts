@@ -3,6 +3,8 @@
 // What counts as a message's size is the text that jsonb prints, in which 1e9 has ten digits; the trigger
 // of realtime.messages measures that exactly, this nearly: blanks between values and names that come twice differ.
 
+import { endOfString } from '../protocol/json-slices.ts';
+
 export type PayloadFault = { readonly kind: 'too_large' | 'unholdable'; readonly message: string };
 
 /** As the check of permissions says it; deeper ones would be a burden to whoever reads them. */
@@ -15,7 +17,6 @@ const MAX_FRACTION_DIGITS = 16_383;
 const MAX_EXPONENT = 1_073_741_823;
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 const POINT = 0x2e;
@@ -69,20 +70,6 @@ function nesting(code: number): number {
   const bracket = code & ~0x20;
   if (bracket === 0x5b) return 1;
   return bracket === 0x5d ? -1 : 0;
-}
-
-/** Behind the closing quote of the string that begins at `from`. */
-function endOfString(text: string, from: number): number {
-  for (let at = text.indexOf('"', from + 1); at >= 0; at = text.indexOf('"', at + 1)) {
-    if (!isEscaped(text, at)) return at + 1;
-  }
-  return text.length;
-}
-
-function isEscaped(text: string, at: number): boolean {
-  let backslashes = 0;
-  while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes += 1;
-  return backslashes % 2 === 1;
 }
 
 // Without an escape a string is as it stands there, and that has been looked at.
