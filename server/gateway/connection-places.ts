@@ -3,9 +3,7 @@
 
 import type { Identity } from '../auth/identity.ts';
 import type { Refusal } from '../protocol/error-codes.ts';
-
-/** Gives the place back; more than once does nothing. */
-export type Place = () => void;
+import { type Place, takePlace } from './held-places.ts';
 
 export type ConnectionLimits = { readonly perAddress: number; readonly perUser: number };
 
@@ -23,12 +21,12 @@ export class ConnectionPlaces {
 
   /** A place for one more socket of `address`; undefined if it has as many as it may. */
   ofAddress(address: string): Place | undefined {
-    return take(this.#addresses, address, this.limits.perAddress);
+    return takePlace(this.#addresses, address, this.limits.perAddress);
   }
 
   /** The same for a user; whoever has no `sub` is limited by the address alone. */
   ofUser({ sub }: Pick<Identity, 'sub'>): Place | undefined {
-    return sub === null ? NO_PLACE : take(this.#users, sub, this.limits.perUser);
+    return sub === null ? NO_PLACE : takePlace(this.#users, sub, this.limits.perUser);
   }
 }
 
@@ -38,21 +36,4 @@ export function tooManyOfAddress({ perAddress }: ConnectionLimits): Refusal {
 
 export function tooManyOfUser({ perUser }: ConnectionLimits): Refusal {
   return { code: 'rate_limited', message: `Too many connections: a user may have ${perUser}` };
-}
-
-function take(held: Map<string, number>, key: string, limit: number): Place | undefined {
-  const count = held.get(key) ?? 0;
-  if (count >= limit) return undefined;
-  held.set(key, count + 1);
-  let isHeld = true;
-  return () => {
-    if (isHeld) giveBack(held, key);
-    isHeld = false;
-  };
-}
-
-function giveBack(held: Map<string, number>, key: string): void {
-  const left = (held.get(key) ?? 1) - 1;
-  if (left === 0) held.delete(key);
-  else held.set(key, left);
 }
