@@ -4,16 +4,15 @@
 import type { FastifyInstance } from 'fastify';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { refuseUnholdableBodies } from './holdable-input.ts';
-import { ADMINS_ONLY, AUTH_REQUIRED, identifyRequest } from './http-auth.ts';
+import { ADMINS_ONLY, knownIdentity, refuseUnknown } from './http-auth.ts';
 import { sendRefusal } from './http-refusal.ts';
 
 /** Makes every route that is registered on `scope` from here on one for admins only. */
 export function forAdminsOnly(scope: FastifyInstance, authenticator: Authenticator): void {
+  scope.addHook('onRequest', refuseUnknown(authenticator));
   scope.addHook('onRequest', async (request, reply) => {
-    const who = await identifyRequest(request, authenticator);
-    if (who.kind === 'refused') return sendRefusal(reply, who.refusal);
-    if (who.kind === 'anonymous') return sendRefusal(reply, AUTH_REQUIRED);
-    return who.identity.isAdmin ? undefined : sendRefusal(reply, ADMINS_ONLY);
+    const { isAdmin } = await knownIdentity(request, authenticator);
+    return isAdmin ? undefined : sendRefusal(reply, ADMINS_ONLY);
   });
   refuseUnholdableBodies(scope);
 }

@@ -22,7 +22,7 @@ import {
   StatsQuerySchema,
   StatsSchema,
 } from './history-schemas.ts';
-import { AUTH_REQUIRED, identifyRequest } from './http-auth.ts';
+import { knownIdentity, refuseUnknown } from './http-auth.ts';
 import { sendRefusal } from './http-refusal.ts';
 
 /** What the messages room does; each rejects when the database cannot be asked. */
@@ -55,20 +55,12 @@ export function registerHistoryRoute(app: FastifyInstance, { authenticator, hist
   };
   app.get<{ Querystring: Static<typeof HistoryQuerySchema> }>(
     PATH,
-    {
-      schema,
-      onRequest: async (request, reply) => {
-        const who = await identifyRequest(request, authenticator);
-        if (who.kind === 'refused') return sendRefusal(reply, who.refusal);
-        return who.kind === 'anonymous' ? sendRefusal(reply, AUTH_REQUIRED) : undefined;
-      },
-    },
+    { schema, onRequest: refuseUnknown(authenticator) },
     async (request, reply) => {
-      const who = await identifyRequest(request, authenticator);
-      if (who.kind !== 'known') throw new Error('bug: a request was let in that nobody made');
+      const identity = await knownIdentity(request, authenticator);
       const read = readHistoryQuery(request.query);
       if (!read.ok) return sendRefusal(reply, read.refusal);
-      return sendHistory(reply, await history.read(read.value, who.identity));
+      return sendHistory(reply, await history.read(read.value, identity));
     },
   );
 }

@@ -1,13 +1,13 @@
 // Owns authentication of plain HTTP requests: the token of the Authorization header, an identity or the
 // refusal to answer with.
 
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Authenticator, AuthVerdict } from '../auth/authenticator.ts';
 import type { Identity } from '../auth/identity.ts';
 import { refusalOf } from './auth-frame.ts';
 import { limitAddress } from './client-address.ts';
 import { headerCredentials } from './credentials.ts';
-import type { HttpRefusal } from './http-refusal.ts';
+import { type HttpRefusal, sendRefusal } from './http-refusal.ts';
 
 export type HttpIdentity =
   | { readonly kind: 'anonymous' }
@@ -24,6 +24,22 @@ export function identifyRequest(request: FastifyRequest, authenticator: Authenti
   const asked = identify(request, authenticator);
   identified.set(request, asked);
   return asked;
+}
+
+/** A hook that answers whoever has no token, or a bad one; `knownIdentity` gives the others to the handler. */
+export function refuseUnknown(authenticator: Authenticator) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    const who = await identifyRequest(request, authenticator);
+    if (who.kind === 'refused') return sendRefusal(reply, who.refusal);
+    return who.kind === 'anonymous' ? sendRefusal(reply, AUTH_REQUIRED) : undefined;
+  };
+}
+
+/** Who made a request that `refuseUnknown` let in. */
+export async function knownIdentity(request: FastifyRequest, authenticator: Authenticator): Promise<Identity> {
+  const who = await identifyRequest(request, authenticator);
+  if (who.kind !== 'known') throw new Error('bug: a request was let in that nobody made');
+  return who.identity;
 }
 
 async function identify(request: FastifyRequest, authenticator: Authenticator): Promise<HttpIdentity> {

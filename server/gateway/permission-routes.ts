@@ -8,6 +8,7 @@ import { isHoldable } from '../auth/claims-check.ts';
 import type { Identity } from '../auth/identity.ts';
 import { makeIdentity } from '../auth/make-identity.ts';
 import { roleOf } from '../auth/role-claim.ts';
+import { MAX_PAYLOAD_DEPTH } from '../messages/payload-fault.ts';
 import type { PermissionAnswer, PermissionQuestion } from '../policies/permission-check.ts';
 import type { Action } from '../policies/permission-store.ts';
 import type { PolicyList } from '../policies/policy-listing.ts';
@@ -88,7 +89,6 @@ const AnswerSchema = Type.Object({
 
 const about = { tags: ['permissions'], security: [{ bearer: [] }] };
 const UNHOLDABLE = 'hold no U+0000, no half surrogate pair, and no more levels than a token or a message may';
-const PAYLOAD_DEPTH = 512;
 
 /** `scope` lets admins in alone. */
 export function registerPermissionRoutes(scope: FastifyInstance, deps: PermissionRoutesDeps): void {
@@ -126,7 +126,8 @@ function readQuestion({ claims, action, channel, event, payload }: CheckBody, de
   const ofPublish = event !== undefined || payload !== undefined;
   if (action === 'subscribe' && ofPublish) return badRequest('bad_request', 'event and payload are for publish');
   if (action === 'publish' && event === undefined) return badRequest('bad_request', 'publish needs an event');
-  if (!isHoldable([event, payload], PAYLOAD_DEPTH)) return badRequest('bad_request', `event and payload ${UNHOLDABLE}`);
+  if (!isHoldable([event, payload], MAX_PAYLOAD_DEPTH))
+    return badRequest('bad_request', `event and payload ${UNHOLDABLE}`);
   const given = payload === undefined ? {} : payload;
   return { ok: true, question: { identity, channel: parsed.channel, event: event ?? '', payload: given } };
 }

@@ -9,6 +9,7 @@ import type { Refusal } from '../protocol/error-codes.ts';
 import type { Metrics } from '../stats/metrics.ts';
 import type { KeyedRate } from './keyed-rate.ts';
 import { limitKey } from './limit-key.ts';
+import { isUuid } from './uuid-schema.ts';
 
 /** What the messages room does; rejects for what only the operator can mend. */
 export interface MessagePublisher {
@@ -46,7 +47,6 @@ export type PublishOutcome =
       readonly retryAfterMs?: number | undefined;
     };
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const MAX_EVENT_LENGTH = 200;
 
 export class PublishIntake {
@@ -105,7 +105,7 @@ function readNames({ channel, event, id }: GivenMessage): ReadNames {
   const parsed = parseChannelName(channel);
   if (!parsed.ok) return { ok: false, refusal: ofPublishing(parsed.refusal) };
   if (!isEventName(event)) return refuse('bad_name', `an event name has 1 to ${MAX_EVENT_LENGTH} characters`);
-  if (id !== undefined && !UUID.test(id)) return refuse('bad_frame', 'id is a UUID');
+  if (id !== undefined && !isUuid(id)) return refuse('bad_frame', 'id is a UUID');
   return { ok: true, channel: parsed.channel.canonical };
 }
 

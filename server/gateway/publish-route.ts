@@ -7,7 +7,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { ErrorCode } from '../protocol/error-codes.ts';
 import { limitAddress } from './client-address.ts';
 import { errorResponses } from './error-responses.ts';
-import { AUTH_REQUIRED, identifyRequest } from './http-auth.ts';
+import { knownIdentity, refuseUnknown } from './http-auth.ts';
 import { type HttpRefusal, sendRefusal } from './http-refusal.ts';
 import { keepJsonTexts } from './json-texts.ts';
 import {
@@ -39,9 +39,9 @@ export function registerPublishRoute(scope: FastifyInstance, deps: PublishRouteD
   };
   scope.post<{ Body: PublishBody }>(
     '/api/realtime/publish',
-    { schema, onRequest: (request, reply) => admit(request, reply, deps), preValidation: refuseBadBody },
+    { schema, onRequest: refuseUnknown(deps.authenticator), preValidation: refuseBadBody },
     async (request, reply) => {
-      const identity = await knownIdentity(request, deps);
+      const identity = await knownIdentity(request, deps.authenticator);
       const messages = messagesOf(request.body, textOf(request));
       const origin = { via: 'rest' as const, identity, address: limitAddress(request), connectionId: null };
       const outcome = await deps.publishIntake.take(origin, messages);
@@ -56,22 +56,6 @@ export function registerPublishRoute(scope: FastifyInstance, deps: PublishRouteD
 async function refuseBadBody({ body }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
   const message = findBodyFault(body);
   return message === undefined ? undefined : sendRefusal(reply, { statusCode: 400, error: 'bad_request', message });
-}
-
-async function admit(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { authenticator }: PublishRouteDeps,
-): Promise<FastifyReply | undefined> {
-  const who = await identifyRequest(request, authenticator);
-  if (who.kind === 'refused') return sendRefusal(reply, who.refusal);
-  return who.kind === 'anonymous' ? sendRefusal(reply, AUTH_REQUIRED) : undefined;
-}
-
-async function knownIdentity(request: FastifyRequest, { authenticator }: PublishRouteDeps): Promise<Identity> {
-  const who = await identifyRequest(request, authenticator);
-  if (who.kind !== 'known') throw new Error('bug: a request was let in that nobody made');
-  return who.identity;
 }
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {

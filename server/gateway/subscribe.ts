@@ -16,6 +16,7 @@ import type { Warning } from '../protocol/server-frame.ts';
 import { readEventFilter } from './event-filter.ts';
 import type { Peer } from './peer.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
+import { isUuid } from './uuid-schema.ts';
 
 export type SubscribeDeps = {
   readonly hub: Hub;
@@ -39,7 +40,6 @@ type Plan =
     }
   | { readonly ok: false; readonly refusal: Refusal };
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** Reviews that may begin while one subscription is decided, before it is given up. */
 const MAX_TRIES = 5;
 
@@ -126,7 +126,7 @@ function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: 
 }
 
 function isSince(text: string): boolean {
-  return parsePosition(text) !== undefined || UUID.test(text);
+  return parsePosition(text) !== undefined || isUuid(text);
 }
 
 function refuse(code: Refusal['code'], message: string): Extract<Plan, { ok: false }> {

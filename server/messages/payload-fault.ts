@@ -7,7 +7,7 @@ import { endOfString } from '../protocol/json-slices.ts';
 
 export type PayloadFault = { readonly kind: 'too_large' | 'unholdable'; readonly message: string };
 
-/** As the check of permissions says it; deeper ones would be a burden to whoever reads them. */
+/** Deeper ones would be a burden to whoever reads them. */
 export const MAX_PAYLOAD_DEPTH = 512;
 
 /** A numeric of jsonb has at most so many digits before the point, and behind it. */
