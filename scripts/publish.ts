@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import type { Config } from '../server/config/config.ts';
 import { withStoredSecret } from '../server/config/stored-secret.ts';
 import { mintFor } from './tools/mint.ts';
+import { reach } from './tools/read-rest.ts';
 import { restUrl, serverUrl } from './tools/server-url.ts';
 import { runTool, ToolError } from './tools/tool-arguments.ts';
 
@@ -15,7 +16,6 @@ type Answer = { readonly messageId?: string; readonly error?: string; readonly m
 
 const PATH = '/api/realtime/publish';
 const TOKEN_MS = 60_000;
-const TIMEOUT_MS = 30_000;
 /** Without a sub nobody may choose an id. */
 const TOOL_SUB = 'npm-run-publish';
 
@@ -53,21 +53,11 @@ function checked(payload: string): string {
 
 async function post(url: string, token: string, body: string): Promise<Answer> {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const response = await send(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await reach(url, { method: 'POST', headers, body }, url);
   try {
     return (await response.json()) as Answer;
   } catch {
     throw new ToolError(`${url} answered ${response.status}, and not as Rowcast does`);
-  }
-}
-
-async function send(url: string, request: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, request);
-  } catch (cause) {
-    const { name, message, cause: reason } = cause as Error & { cause?: { code?: string; message?: string } };
-    const why = name === 'TimeoutError' ? 'no answer in time' : (reason?.code ?? reason?.message ?? message);
-    throw new ToolError(`${url} cannot be reached (${why}): does the server run? npm start`, { cause });
   }
 }
 

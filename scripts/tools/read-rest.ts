@@ -27,10 +27,7 @@ export async function readRest(
   const parameters = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const url = `${restUrl(access.url ?? serverUrl(config), path)}?${new URLSearchParams(parameters)}`;
   const token = access.token ?? mintAdminToken(withStoredSecret(config).config, TOKEN_MS);
-  const response = await reach(url, {
-    headers: { authorization: `Bearer ${token}` },
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
+  const response = await reach(url, { headers: { authorization: `Bearer ${token}` } }, new URL(url).origin);
   const text = await response.text();
   if (!response.ok)
     throw new ToolError(refusalIn(text) ?? `${url} answered ${response.status}, and not as Rowcast does`);
@@ -43,14 +40,14 @@ export function timeAgo(text: string | undefined): string | undefined {
   return ms === undefined ? text : new Date(Date.now() - ms).toISOString();
 }
 
-async function reach(url: string, request: RequestInit): Promise<Response> {
+/** As `fetch`. Throws a ToolError that names the server as `shown` where it cannot be reached. */
+export async function reach(url: string, request: RequestInit, shown: string): Promise<Response> {
   try {
-    return await fetch(url, request);
+    return await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (cause) {
     const { name, message, cause: reason } = cause as Error & { cause?: { code?: string; message?: string } };
     const why = name === 'TimeoutError' ? 'no answer in time' : (reason?.code ?? reason?.message ?? message);
-    const { origin } = new URL(url);
-    throw new ToolError(`${origin} cannot be reached (${why}): does the server run? npm start`, { cause });
+    throw new ToolError(`${shown} cannot be reached (${why}): does the server run? npm start`, { cause });
   }
 }
 
