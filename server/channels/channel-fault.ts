@@ -1,7 +1,7 @@
 // Owns what the database's refusals of a channel row mean for whoever wrote it: one code and one sentence. The
 // grammar of patterns, and what may be watched, are decided in SQL alone.
 
-import { classifyDatabaseError } from '../db/sqlstate.ts';
+import { classifyDatabaseError, type DatabaseFailure } from '../db/sqlstate.ts';
 import type { ChannelRefusal } from './channel.ts';
 
 export const MAX_PATTERN_LENGTH = 200;
@@ -19,8 +19,9 @@ export function findPatternFault(pattern: string | undefined): ChannelRefusal | 
 
 /** Why the database refused to write a channel row; undefined if that is no fault of the row's. */
 export function refusalOfWrite(error: unknown): ChannelRefusal | undefined {
-  const { kind, constraint, message, hint } = classifyDatabaseError(error);
-  const sentence = hint === undefined ? message : `${message}; ${hint}`;
+  const failure = classifyDatabaseError(error);
+  const { kind, constraint } = failure;
+  const sentence = sentenceOf(failure);
   switch (kind) {
     case 'unique_violation':
       return constraint === 'channels_pattern_unique' ? { code: 'conflict', message: DUPLICATE } : undefined;
@@ -35,4 +36,9 @@ export function refusalOfWrite(error: unknown): ChannelRefusal | undefined {
     default:
       return undefined;
   }
+}
+
+/** What the database said, with the statement that would mend it where it knows one. */
+export function sentenceOf({ message, hint }: DatabaseFailure): string {
+  return hint === undefined ? message : `${message}; ${hint}`;
 }

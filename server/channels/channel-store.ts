@@ -5,6 +5,8 @@
 import type { Pool } from 'pg';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
 
+import { isFullOf, likePatternOf } from './channel-sql.ts';
+
 export type DecidingChannel = { readonly id: string; readonly pattern: string; readonly isEnabled: boolean };
 
 export type TableFacts = {
@@ -41,7 +43,7 @@ type Row = {
 
 // As realtime.deciding_channel() decides, without the settings that are inherited: an exact row is found by the
 // unique index, and patterns are read only for names that have none, and then once for all of them.
-const FACTS = String.raw`
+const FACTS = `
   with patterns as materialized (
     select p.id, p.like_pattern, p.literal_length, p.created_at from realtime.channels as p where p.is_pattern)
   select d.id, d.pattern, d.enabled, t.oid, t.is_watched, t.completed, t.identity_gap, t.is_full, t.watch
@@ -50,7 +52,7 @@ const FACTS = String.raw`
     select c.id, c.pattern, c.enabled from realtime.channels as c
     where c.id = coalesce(
       (select e.id from realtime.channels as e
-       where e.like_pattern = replace(replace(replace(replace(n.name, '\', '\\'), '_', '\_'), '%', '*'), '*', '_%')
+       where e.like_pattern = ${likePatternOf('n.name')}
          and e.pattern = n.name and not e.is_pattern),
       (select p.id from patterns as p
        where n.name like p.like_pattern
@@ -58,9 +60,7 @@ const FACTS = String.raw`
   left join lateral (
     select k.oid, exists (select from realtime.carriers(k.oid)) as is_watched, coalesce(w.completed, false) as completed,
       realtime.identity_gap(k.oid) as identity_gap,
-      not exists (
-        select from realtime.table_members(k.oid) as m join pg_catalog.pg_class as p on p.oid = m.member
-        where p.relreplident <> 'f') as is_full,
+      ${isFullOf('k.oid')} as is_full,
       concat_ws(' ', k.oid, w.watched_at) as watch
     from pg_catalog.pg_class as k
       join pg_catalog.pg_namespace as s on s.oid = k.relnamespace

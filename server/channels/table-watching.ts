@@ -5,6 +5,8 @@ import type { Pool } from 'pg';
 import { classifyDatabaseError } from '../db/sqlstate.ts';
 import { parseChannelName, type TableName } from '../protocol/channel-name.ts';
 import type { ChannelRefusal } from './channel.ts';
+import { sentenceOf } from './channel-fault.ts';
+import { isFullOf } from './channel-sql.ts';
 
 export type WatchedTable = TableName & {
   /** Canonical, `db:posts`. */
@@ -34,9 +36,7 @@ const TABLES = `
   select c.pattern as channel, c.id as "channelId", c.enabled as "isEnabled", k.oid,
     exists (select from realtime.carriers(k.oid)) as "isWatched", coalesce(w.completed, false) as "isComplete",
     realtime.identity_gap(k.oid) as "identityGap", coalesce(k.relrowsecurity, false) as "hasRowSecurity",
-    k.oid is not null and not exists (
-      select from realtime.table_members(k.oid) as m join pg_catalog.pg_class as p on p.oid = m.member
-      where p.relreplident <> 'f') as "isFull",
+    k.oid is not null and ${isFullOf('k.oid')} as "isFull",
     realtime.watch_roles(r.relation) as "openTo"
   from realtime.channels as c
     cross join lateral (select realtime.watched_relation(c.pattern) as relation) as r
@@ -81,9 +81,9 @@ export class TableWatching {
 }
 
 function refusalOfWatch(error: unknown): ChannelRefusal | undefined {
-  const { kind, message, hint } = classifyDatabaseError(error);
-  const sentence = hint === undefined ? message : `${message}; ${hint}`;
-  switch (kind) {
+  const failure = classifyDatabaseError(error);
+  const sentence = sentenceOf(failure);
+  switch (failure.kind) {
     case 'undefined_table':
       return { code: 'not_found', message: sentence };
     case 'wrong_object_type':

@@ -2,16 +2,17 @@
 // table of a change. Read as the server's own login, also for those who may see the messages alone.
 
 import type { Pool } from 'pg';
+import { likePatternOf } from '../channels/channel-sql.ts';
 import type { HistoryRow } from './history-message.ts';
 import { TABLE_PREFIX } from './history-query.ts';
 
 // By the indexes of id and like_pattern, as realtime.channels makes the latter.
-const CHANNELS = String.raw`
+const CHANNELS = `
   select c.id, null as pattern from realtime.channels as c where c.id = any ($1::uuid[])
   union all
   select c.id, c.pattern from realtime.channels as c
   where c.like_pattern in (
-      select replace(replace(replace(replace(n.pattern, '\', '\\'), '_', '\_'), '%', '*'), '*', '_%') from unnest($2::text[]) as n (pattern))
+      select ${likePatternOf('n.pattern')} from unnest($2::text[]) as n (pattern))
     and c.pattern = any ($2::text[])`;
 
 /** Tells the id of a row's channel; null once that is gone. */
