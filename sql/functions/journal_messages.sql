@@ -7,11 +7,14 @@ language plpgsql volatile
 as $$
 declare
   written bigint;
+  -- Without them a plan would look into every day there is.
+  first_at timestamptz := (select min(t.at) from unnest(times) as t (at));
+  last_at timestamptz := (select max(t.at) from unnest(times) as t (at));
 begin
   with placed as (
     update realtime.messages as m set position = t.position, ws_audience_count = t.audience_count
     from unnest(ids, times, positions, audience_counts) as t (id, created_at, position, audience_count)
-    where m.id = t.id and m.created_at = t.created_at and m.position is null
+    where m.id = t.id and m.created_at = t.created_at and m.position is null and m.created_at between first_at and last_at
     returning m.created_at, m.channel_id::text as channel_key, m.event_name, m.position
   ), counted as (
     select date_trunc('minute', p.created_at) as minute, p.channel_key, p.event_name, count(*) as messages,
