@@ -28,8 +28,6 @@ column checkpoint.handled pg_lsn
 column checkpoint.may_ack pg_lsn
 column checkpoint.term bigint not null default 0
 column checkpoint.lease_holder text
-column checkpoint.lease_address text
-column checkpoint.lease_expires_at timestamp with time zone
 column checkpoint.journal_pid integer
 column checkpoint.journal_backend_start timestamp with time zone
 column checkpoint.walsender_pid integer
@@ -39,6 +37,7 @@ column checkpoint.timeline integer
 column checkpoint.slot_name name
 column checkpoint.publications jsonb
 column checkpoint.updated_at timestamp with time zone not null default now()
+column checkpoint.is_failover_safe boolean not null default false
 column granted_roles.role_name name not null
 column granted_roles.role_oid oid not null
 column granted_roles.granted_at timestamp with time zone not null default now()
@@ -54,6 +53,15 @@ column history.wh_audience_count integer
 column history.wh_delivered_count integer
 column history.created_at timestamp with time zone
 column history.position text
+column history_floors.source text not null
+column history_floors.channel_key text not null
+column history_floors.cause text not null
+column history_floors.position text not null
+column lease.singleton boolean not null default true
+column lease.term bigint not null
+column lease.holder text not null
+column lease.pid integer not null
+column lease.backend_start timestamp with time zone not null
 column message_counts.width_s integer not null
 column message_counts.bucket timestamp with time zone not null
 column message_counts.source text not null
@@ -116,6 +124,7 @@ column watched.complete_after xid8
 column watched.completed boolean not null default false
 column watched.wants_full boolean not null default false
 column watched.watched_at timestamp with time zone not null default now()
+column watched.members text
 column webhook_attempts.id bigint not null identity
 column webhook_attempts.delivery_id bigint not null
 column webhook_attempts.attempt integer not null
@@ -184,6 +193,11 @@ constraint realtime.checkpoint.checkpoint_epoch_check CHECK (((epoch >= 0) AND (
 constraint realtime.checkpoint.checkpoint_pkey PRIMARY KEY (singleton)
 constraint realtime.checkpoint.checkpoint_singleton_check CHECK (singleton)
 constraint realtime.granted_roles.granted_roles_pkey PRIMARY KEY (role_name)
+constraint realtime.history_floors.history_floors_cause_known CHECK ((cause = ANY (ARRAY['removed'::text, 'not_watched'::text, 'not_kept'::text, 'partitions'::text])))
+constraint realtime.history_floors.history_floors_pkey PRIMARY KEY (source, channel_key, cause)
+constraint realtime.history_floors.history_floors_source_known CHECK ((source = ANY (ARRAY['messages'::text, 'changes'::text])))
+constraint realtime.lease.lease_pkey PRIMARY KEY (singleton)
+constraint realtime.lease.lease_singleton_check CHECK (singleton)
 constraint realtime.message_counts.message_counts_pkey PRIMARY KEY (width_s, bucket, source, channel_key, event_name, is_removed)
 constraint realtime.message_counts.message_counts_source_known CHECK ((source = ANY (ARRAY['messages'::text, 'changes'::text])))
 constraint realtime.message_counts.message_counts_width_known CHECK ((width_s = ANY (ARRAY[60, 3600])))
@@ -236,6 +250,8 @@ CREATE UNIQUE INDEX channels_pattern_unique ON realtime.channels USING btree (li
 CREATE UNIQUE INDEX channels_pkey ON realtime.channels USING btree (id)
 CREATE UNIQUE INDEX checkpoint_pkey ON realtime.checkpoint USING btree (singleton)
 CREATE UNIQUE INDEX granted_roles_pkey ON realtime.granted_roles USING btree (role_name)
+CREATE UNIQUE INDEX history_floors_pkey ON realtime.history_floors USING btree (source, channel_key, cause)
+CREATE UNIQUE INDEX lease_pkey ON realtime.lease USING btree (singleton)
 CREATE UNIQUE INDEX message_counts_pkey ON realtime.message_counts USING btree (width_s, bucket, source, channel_key, event_name, is_removed)
 CREATE INDEX message_ids_created_at ON realtime.message_ids USING btree (created_at)
 CREATE UNIQUE INDEX message_ids_pkey ON realtime.message_ids USING btree (message_id)
@@ -277,12 +293,14 @@ function add_message_counts(source text, is_removed boolean, times timestamp wit
 function admit_message() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void volatile set search_path=pg_catalog, pg_temp
 function carriers(relid oid) returns SETOF name stable
+function changed_partitions() returns TABLE(relation text, at_position text) volatile
 function channel_name() returns text stable
 function channel_webhook_urls(name text) returns text[] stable
 function channels_fingerprint() returns text stable set search_path=pg_catalog, pg_temp
 function column_rules(relid oid) returns jsonb stable set search_path=""
 function count_removed() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function counts_within(since timestamp with time zone, until timestamp with time zone) returns SETOF realtime.message_counts stable
+function current_position() returns text volatile
 function deciding_channel(name text) returns TABLE(channel_id uuid, pattern text, enabled boolean, persist boolean, retention_days integer) stable
 function delete_rows(parent text, keys text[], times timestamp with time zone[]) returns bigint volatile set enable_hashjoin=off, enable_mergejoin=off
 function drop_partition(parent text, day date) returns bigint volatile set lock_timeout=200ms
@@ -310,6 +328,7 @@ function publication_prefix() returns text stable security definer set search_pa
 function publications_of(relid oid) returns name[] stable
 function publish(channel text, event text, payload jsonb) returns uuid volatile
 function publish_as(role_name text, claims text, connection_id text, ids uuid[], channel_names text[], event_names text[], payloads text[]) returns TABLE(message_id uuid, is_ephemeral boolean) volatile
+function raise_floors(source text, cause text, channel_keys text[], positions text[]) returns void volatile
 function reconcile_watched() returns TABLE(relation text, action text, ok boolean, detail text) volatile set lock_timeout=200ms
 function relation_name(relid oid) returns text stable
 function relation_oid(spelling text) returns oid stable set search_path=pg_catalog, pg_temp
@@ -328,6 +347,7 @@ function tally_minute(source text, since timestamp with time zone, until timesta
 function unwatch(relation regclass) returns void volatile
 function unwatch_all() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function unwatch_for(relation text) returns boolean volatile set search_path=pg_catalog, pg_temp, lock_timeout=0
+function utc_text(value anyelement) returns text stable set TimeZone=UTC
 function uuid_v7() returns uuid volatile
 function watch("table" regclass, "full" boolean) returns void volatile
 function watch_as_owner() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
@@ -349,10 +369,12 @@ grant insert (channel_name, event_name, id, payload) on messages to authenticate
 closed to public: function add_message_counts(source text, is_removed boolean, times timestamp with time zone[], channel_keys text[], event_names text[], message_counts bigint[], wh_audience_counts bigint[], wh_delivered_counts bigint[], first_positions text[], last_positions text[])
 closed to public: function admit_message()
 closed to public: function apply_watch(old_pattern text, new_pattern text, last_try boolean)
+closed to public: function changed_partitions()
 closed to public: function channels_fingerprint()
 closed to public: function column_rules(relid oid)
 closed to public: function count_removed()
 closed to public: function counts_within(since timestamp with time zone, until timestamp with time zone)
+closed to public: function current_position()
 closed to public: function delete_rows(parent text, keys text[], times timestamp with time zone[])
 closed to public: function drop_partition(parent text, day date)
 closed to public: function ensure_publications(prefix text)
@@ -369,6 +391,7 @@ closed to public: function partitions()
 closed to public: function policy_rules(relid oid)
 closed to public: function position_range(source text, since timestamp with time zone, until timestamp with time zone, channel_key text, event_name text)
 closed to public: function publish_as(role_name text, claims text, connection_id text, ids uuid[], channel_names text[], event_names text[], payloads text[])
+closed to public: function raise_floors(source text, cause text, channel_keys text[], positions text[])
 closed to public: function reconcile_watched()
 closed to public: function remove_default_rows(parent text, before timestamp with time zone, first_block bigint, end_block bigint)
 closed to public: function remove_slice(parent text, since timestamp with time zone, until timestamp with time zone, after_position text, last_position text, days integer, slice integer, OUT due bigint, OUT removed bigint, OUT at_position text)

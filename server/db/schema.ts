@@ -109,8 +109,6 @@ export type CheckpointTable = {
   may_ack: LsnColumn;
   term: Generated<bigint>;
   lease_holder: string | null;
-  lease_address: string | null;
-  lease_expires_at: TimestampText | null;
   journal_pid: number | null;
   journal_backend_start: TimestampText | null;
   walsender_pid: number | null;
@@ -121,6 +119,22 @@ export type CheckpointTable = {
   /** Publication name to oid. */
   publications: JsonText | null;
   updated_at: Generated<TimestampText>;
+  is_failover_safe: Generated<boolean>;
+};
+
+export type LeaseTable = {
+  singleton: Generated<boolean>;
+  term: bigint;
+  holder: string;
+  pid: number;
+  backend_start: TimestampText;
+};
+
+export type HistoryFloorsTable = {
+  source: 'messages' | 'changes';
+  channel_key: string;
+  cause: 'removed' | 'not_watched' | 'not_kept' | 'partitions';
+  position: string;
 };
 
 export type WatchedTable = {
@@ -131,6 +145,7 @@ export type WatchedTable = {
   completed: Generated<boolean>;
   wants_full: Generated<boolean>;
   watched_at: Generated<TimestampText>;
+  members: string | null;
 };
 
 export type GrantedRolesTable = {
@@ -234,6 +249,8 @@ export type DatabaseTables = {
   'realtime.history': HistoryView;
   'realtime.settings': SettingsTable;
   'realtime.checkpoint': CheckpointTable;
+  'realtime.lease': LeaseTable;
+  'realtime.history_floors': HistoryFloorsTable;
   'realtime.watched': WatchedTable;
   'realtime.granted_roles': GrantedRolesTable;
   'realtime.webhook_endpoints': WebhookEndpointsTable;

@@ -21,8 +21,14 @@ as $$
     'collation', case when a.attcollation <> 0 and not (a.attcollation = 100 and t.typcollation = 100)
       then (select pg_catalog.format('%I.%I', n.nspname, l.collname)
             from pg_catalog.pg_collation l join pg_catalog.pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation) end,
+    -- Behind the columns of a key an index may include others.
     'isPrimaryKey', exists (
-      select from pg_catalog.pg_index i where i.indrelid = a.attrelid and i.indisprimary and a.attnum = any (i.indkey)),
+      select from pg_catalog.pg_index i where i.indrelid = a.attrelid and i.indisprimary
+        and a.attnum = any ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])),
+    'isIdentity', exists (
+      select from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indrelid
+      where i.indrelid = a.attrelid and case when c.relreplident = 'i' then i.indisreplident else i.indisprimary end
+        and a.attnum = any ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])),
     'generated', case when a.attgenerated <> '' then (
       select pg_catalog.jsonb_build_object(
         'expression', pg_catalog.pg_get_expr(d.adbin, d.adrelid),

@@ -1,5 +1,5 @@
 -- What leaves history by DELETE is counted as removed, in the same transaction, so that statistics stay what the lists
--- are. On the roots: a DELETE that names a partition goes uncounted, and so do rows that are changed.
+-- are; and raises the floor of its channel, so that nobody resumes across what is gone. On the roots: a DELETE that names a partition goes uncounted, and so do rows that are changed.
 -- Definer, because admin roles may delete messages and may not touch the counts.
 create or replace function realtime.count_removed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -22,12 +22,16 @@ begin
       group by 1, 2, 3
     ) g
     having count(*) > 0 $count$, tg_table_name, columns[1], columns[2], columns[3]);
+  execute format($floor$
+    select realtime.raise_floors(%L, 'removed', array_agg(g.channel_key), array_agg(g.position))
+    from (select r.%I::text as channel_key, max(r.position) as position from removed r where r.position is not null group by 1) g
+    having count(*) > 0 $floor$, tg_table_name, columns[2]);
   return null;
 end
 $$;
 
 revoke execute on function realtime.count_removed() from public;
-comment on function realtime.count_removed() is 'Trigger of realtime.messages and realtime.changes: counts what is deleted from history.';
+comment on function realtime.count_removed() is 'Trigger of realtime.messages and realtime.changes: counts what is deleted from history, and raises floors.';
 
 create or replace trigger messages_count_removed after delete on realtime.messages
   referencing old table as removed for each statement execute function realtime.count_removed();

@@ -1,4 +1,4 @@
--- Drops the partition of one day with its counts, in one transaction. That needs a moment in which nobody uses the table; it
+-- Drops the partition of one day with its counts, in one transaction; the floors of its channels rise. That needs a moment in which nobody uses the table; it
 -- is waited for 200 ms, and publishers wait no longer. Fails with 55P03 after that, and leaves all as it was.
 -- The counts go before the table is locked, because there may be many, and once more behind it: what was counted in between.
 -- Returns how many messages or changes it held; null if there is no such partition.
@@ -15,6 +15,14 @@ begin
   where p.parent = drop_partition.parent and p.day = drop_partition.day;
   if not found then return null; end if;
 
+  perform realtime.raise_floors(drop_partition.parent, 'removed', array_agg(g.channel_key), array_agg(g.position))
+  from (
+    select c.channel_key, max(c.last_position) as position
+    from realtime.message_counts c
+    where c.width_s = 3600 and c.bucket >= since and c.bucket < until and c.source = drop_partition.parent
+    group by c.channel_key
+  ) g
+  having count(*) > 0;
   with gone as (
     delete from realtime.message_counts c
     where c.width_s in (60, 3600) and c.bucket >= since and c.bucket < until and c.source = drop_partition.parent

@@ -1,9 +1,10 @@
--- After TRUNCATE of messages or changes nothing of it is left to count.
+-- After TRUNCATE of messages or changes nothing of it is left to count, nor to resume from.
 create or replace function realtime.forget_counts() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   delete from realtime.message_counts c where c.source = tg_table_name;
+  perform realtime.raise_floors(tg_table_name, 'removed', array['*'], array[realtime.current_position()]);
   return null;
 end
 $$;
