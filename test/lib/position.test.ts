@@ -18,10 +18,12 @@ import {
 const MAX_LSN = (1n << 64n) - 1n;
 const MAX_UINT32 = 0xffff_ffff;
 
-/** Numbers near the places where 32 bits, a double and 64 bits end, and any others. */
+/** Numbers near the places where 32 bits, a double, 63 bits with a sign and 64 bits end, and any others. */
 const lsns = fc
   .oneof(
-    fc.constantFrom(0n, 1n << 32n, 1n << 53n, MAX_LSN).chain((at) => fc.bigInt({ min: at - 3n, max: at + 3n })),
+    fc
+      .constantFrom(0n, 1n << 32n, 1n << 53n, 1n << 63n, MAX_LSN)
+      .chain((at) => fc.bigInt({ min: at - 3n, max: at + 3n })),
     fc.bigInt({ min: 0n, max: MAX_LSN }),
   )
   .map((value) => (value < 0n ? 0n : value > MAX_LSN ? MAX_LSN : value) as Lsn);
