@@ -35,8 +35,9 @@ export type Nested = {
 
 /** Writes `{1,NULL,{…}}` as a JSON array; explicit bounds (`[2:3]={…}`) are dropped, as to_json does. */
 export function writeArray(out: ByteWriter, type: ArrayType, nested: Nested): void {
-  const { source, start } = nested;
-  writeDimension(out, type, nested, source[start] === OPEN_BRACKET ? source.indexOf(EQUALS, start) + 1 : start);
+  const { source, start, end } = nested;
+  const equals = source[start] === OPEN_BRACKET ? source.indexOf(EQUALS, start) : -1;
+  writeDimension(out, type, nested, equals >= start && equals < end ? equals + 1 : start);
 }
 
 function writeDimension(out: ByteWriter, type: ArrayType, nested: Nested, start: number): number {

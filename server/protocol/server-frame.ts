@@ -8,7 +8,10 @@ import { textFrame } from './websocket-frame.ts';
 
 export type Warning = { readonly code: string; readonly message: string };
 
+/** Why the server ends what a decision had allowed. */
 export type EndReason = 'channel_deleted' | 'channel_disabled' | 'not_allowed' | 'table_unwatched';
+/** Why what was missed is not replayed. */
+export type UnrecoveredReason = 'expired' | 'epoch_changed' | 'unknown' | 'not_persisted';
 export type GapReason = 'epoch_changed' | 'partition_changed' | 'retention' | 'wal_fuse' | 'not_judged';
 export type StreamStatus = 'streaming' | 'stalled' | 'slot_lost' | 'standby';
 
@@ -27,14 +30,14 @@ export type ServerFrame =
       readonly subscriptionId: string;
       readonly position: Position;
       readonly recovered?: boolean | undefined;
-      readonly reason?: string | undefined;
+      readonly reason?: UnrecoveredReason | undefined;
       readonly warnings?: readonly Warning[] | undefined;
     })
   | (Replies & {
       readonly type: 'unsubscribed';
       readonly channel: string;
       readonly subscriptionId?: string | undefined;
-      readonly reason?: EndReason | undefined;
+      readonly reason?: EndReason | 'snapshot_failed' | 'replay_failed' | undefined;
     })
   | (Replies & {
       readonly type: 'published';

@@ -25,6 +25,10 @@ const COMMA = 0x2c;
 const MINUS = 0x2d;
 const ZERO = 0x30;
 const SEMICOLON = 0x3b;
+const LETTER_E = 0x65;
+/** `e`, a sign and two or three digits. */
+const MIN_EXPONENT_BYTES = 4;
+const MAX_EXPONENT_BYTES = 5;
 
 const scalar = {
   bool: { kind: 'bool' },
@@ -116,10 +120,22 @@ export function mayLoseText(type: ValueType): boolean {
   return type.kind === 'float' || losesText(type);
 }
 
-/** Whether the text `source[start, end)` is lost: that of a JSON value in any case, and the sign of zero. */
+/**
+ * Whether the text `source[start, end)` is lost: that of a JSON value in any case; of a float the sign of zero, and the
+ * exponent, because jsonb writes out all digits.
+ */
 export function isTextLost(type: ValueType, source: Uint8Array, start: number, end: number): boolean {
   if (type.kind !== 'float') return losesText(type);
-  return end - start === 2 && source[start] === MINUS && source[start + 1] === ZERO;
+  const isMinusZero = end - start === 2 && source[start] === MINUS && source[start + 1] === ZERO;
+  return isMinusZero || hasExponent(source, start, end);
+}
+
+// Of few digits, looked at from behind: `1.5e-07`, `1e+300`.
+function hasExponent(source: Uint8Array, start: number, end: number): boolean {
+  for (let at = end - MIN_EXPONENT_BYTES; at >= start && at >= end - MAX_EXPONENT_BYTES; at--) {
+    if (source[at] === LETTER_E) return true;
+  }
+  return false;
 }
 
 function losesText({ kind }: ValueType): boolean {
