@@ -2,6 +2,7 @@
 // Pure memory: it knows neither frames nor SQL, judges nobody, and closes nothing itself but asks the
 // connection's owner to. Hot path: no allocation, closure or await per subscriber.
 
+import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import { type GroupSpec, groupKey } from './group-spec.ts';
 import type { Group, Subscription } from './subscription.ts';
@@ -25,6 +26,8 @@ export type SubscribeOptions = {
   /** The canonical channel, e.g. `db:posts` whatever the client's spelling. */
   readonly channel: string;
   readonly spec: GroupSpec;
+  /** Takes what is delivered, until `goLive`; absent: live at once. */
+  readonly backlog?: Backlog | undefined;
 };
 
 export class Hub {
@@ -61,27 +64,37 @@ export class Hub {
 
   /** Ends the connection's subscriptions and forgets it. The transport is the caller's. */
   disconnect(connection: Connection): void {
-    for (const subscription of connection.subscriptions.values()) this.#leaveGroup(subscription);
+    for (const subscription of connection.subscriptions.values()) {
+      this.#leaveGroup(subscription);
+      subscription.backlog?.close();
+    }
     connection.subscriptions.clear();
     connection.outbox.close();
     this.#connections.delete(connection.id);
     this.#behind.delete(connection);
   }
 
-  /** Live from the moment it returns: the next delivery to the group reaches it. */
+  /** Live from the moment it returns, but for a backlog: the next delivery to the group reaches it. */
   subscribe(options: SubscribeOptions): Subscription {
-    const { id, connection, channel, spec } = options;
+    const { id, connection, channel, spec, backlog = null } = options;
     const group = this.#groupFor(channel, spec);
-    const subscription: Subscription = { id, connection, channel, group };
+    const subscription: Subscription = { id, connection, channel, group, backlog };
     group.members.add(subscription);
     connection.subscriptions.set(id, subscription);
     this.#tellApart(connection, channel);
     return subscription;
   }
 
+  /** From here on deliveries reach the connection. What the backlog holds is the caller's to have sent. */
+  goLive(subscription: Subscription): void {
+    subscription.backlog?.close();
+    subscription.backlog = null;
+  }
+
   unsubscribe(subscription: Subscription): void {
     subscription.connection.subscriptions.delete(subscription.id);
     this.#leaveGroup(subscription);
+    subscription.backlog?.close();
     this.#tellApart(subscription.connection, subscription.channel);
   }
 
@@ -91,6 +104,8 @@ export class Hub {
     if (group === subscription.group) return;
     this.#leaveGroup(subscription);
     subscription.group = group;
+    // What it holds was judged and encoded for the group that it leaves.
+    subscription.backlog?.lose();
     group.members.add(subscription);
   }
 
@@ -109,7 +124,7 @@ export class Hub {
    */
   deliver(group: Group, bytes: Uint8Array, exceptId?: string | undefined): number {
     if (exceptId !== undefined) return this.#deliverToOthers(group, bytes, exceptId);
-    for (const member of group.members) this.#push(member.connection, bytes);
+    for (const member of group.members) this.#give(member, bytes);
     return group.members.size;
   }
 
@@ -149,12 +164,17 @@ export class Hub {
 
   #deliverToOthers(group: Group, bytes: Uint8Array, exceptId: string): number {
     let count = 0;
-    for (const { connection } of group.members) {
-      if (connection.id === exceptId) continue;
-      this.#push(connection, bytes);
+    for (const member of group.members) {
+      if (member.connection.id === exceptId) continue;
+      this.#give(member, bytes);
       count += 1;
     }
     return count;
+  }
+
+  #give({ connection, backlog }: Subscription, bytes: Uint8Array): void {
+    if (backlog === null) this.#push(connection, bytes);
+    else backlog.push(bytes);
   }
 
   #push(connection: Connection, bytes: Uint8Array): void {

@@ -20,6 +20,7 @@ export class Outbox {
   #closed = false;
   #inSinkBytes = 0;
   #progressAt: number;
+  #waiters: { readonly bytes: number; readonly resolve: () => void }[] = [];
 
   constructor(sink: Sink, now: () => number) {
     this.#sink = sink;
@@ -59,6 +60,13 @@ export class Outbox {
     this.#inSinkBytes = 0;
     this.#progressAt = this.#now();
     this.flush();
+    this.#wake();
+  }
+
+  /** Resolves when no more than `bytes` are queued, or the outbox is closed. */
+  whenBelow(bytes: number): Promise<void> {
+    if (this.#closed || this.queuedBytes <= bytes) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push({ bytes, resolve }));
   }
 
   /** Drops what is queued and takes nothing more. */
@@ -67,6 +75,15 @@ export class Outbox {
     this.#queue = [];
     this.#head = 0;
     this.#queuedBytes = 0;
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#waiters.length === 0) return;
+    const isDue = ({ bytes }: { bytes: number }): boolean => this.#closed || this.queuedBytes <= bytes;
+    const due = this.#waiters.filter(isDue);
+    this.#waiters = this.#waiters.filter((waiter) => !isDue(waiter));
+    for (const { resolve } of due) resolve();
   }
 
   #block(bytes: number): void {
