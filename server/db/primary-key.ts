@@ -3,10 +3,12 @@
 
 import type { Pool } from 'pg';
 
+// Behind the columns of the key the index may include others.
 const COLUMNS = `
   select a.attname::text as name
   from pg_catalog.pg_index as i
-  join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+  join pg_catalog.pg_attribute as a
+    on a.attrelid = i.indrelid and a.attnum = any ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
   where i.indrelid = $1 and i.indisprimary`;
 
 /** The names of the key's columns; none where the table has no primary key, or is gone. */

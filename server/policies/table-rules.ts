@@ -17,6 +17,8 @@ export type ColumnRule = {
   readonly collation: string | null;
   /** Part of the primary key. */
   readonly isPrimaryKey: boolean;
+  /** Part of what an old row is named by: of the index of the replica identity, else of the primary key. */
+  readonly isIdentity: boolean;
   /** The expression of a generated column, and what it reads; null for others. */
   readonly generated: { readonly expression: string; readonly columns: readonly string[] } | null;
 };

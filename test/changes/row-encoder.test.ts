@@ -132,6 +132,17 @@ describe('the images of a row', () => {
     expect(imagesOf(table, update(TABLE, ['1', undefined, '-5']), false).newImage).toBeNull();
   });
 
+  it.each(['1e+20', '-1.5e-07', '2.2250738585072014e-308'])(
+    'hold a float with an exponent, which jsonb writes out: %s',
+    (text) => {
+      expect(imagesOf(table, insert(TABLE, ['1', '1', text]), false).newImage).toEqual({ doc: '1', n: text });
+    },
+  );
+
+  it.each(['0.0001', '123456789012345', 'NaN', '-Infinity', '1.5'])('hold no other float: %s', (text) => {
+    expect(imagesOf(table, insert(TABLE, ['1', '1', text]), false).newImage).toEqual({ doc: '1' });
+  });
+
   it('hold every column of a row that was cut', () => {
     expect(imagesOf(table, insert(TABLE, ['1', '{}', '2']), true).newImage).toEqual({ id: '1', doc: '{}', n: '2' });
   });

@@ -33,7 +33,7 @@ export function policyRule(isPermissive: boolean): PolicyRule {
 export function rulesOf(role: Partial<RoleRules> = {}): TableRules {
   const column = { typeOid: 23, type: 'pg_catalog.int4', literalType: 'pg_catalog.int4', category: 'N' };
   const names = ['id', 'hidden'];
-  const rule = { isOrdered: true, collation: null, isPrimaryKey: false, generated: null };
+  const rule = { isOrdered: true, collation: null, isPrimaryKey: false, isIdentity: false, generated: null };
   return {
     oid: 1,
     schema: 'public',

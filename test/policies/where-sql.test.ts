@@ -32,6 +32,7 @@ describe('the SQL of a where', () => {
       isOrdered: true,
       collation: null,
       isPrimaryKey: false,
+      isIdentity: false,
       generated: null,
     },
   ];
