@@ -32,6 +32,19 @@ const ENTER = `
   from pg_catalog.pg_roles r
   where r.rolname = $1 and r.rolname <> session_user and r.rolname <> 'none'`;
 
+/** Who a transaction runs as; see ClaimsTransactionOptions. */
+export type Taken = Pick<ClaimsTransactionOptions, 'role' | 'claims' | 'statementTimeoutMs' | 'channelName'>;
+
+/**
+ * Takes on role and claims in the open transaction of `client`, until it ends; false where there is no such role. Whether
+ * it may be taken at all the caller has to know. Rejects with 42501 if the login may not.
+ */
+export async function takeRole(client: pg.ClientBase, taken: Taken): Promise<boolean> {
+  const timeout = taken.statementTimeoutMs === undefined ? null : String(taken.statementTimeoutMs);
+  const values = [taken.role, JSON.stringify(taken.claims), taken.channelName ?? '', timeout];
+  return (await client.query(ENTER, values)).rowCount === 1;
+}
+
 /**
  * Runs `work` in one transaction as `role` with `claims`; commits what it returns, rolls back what it throws.
  * Rejects with the database's errors (sqlstate.ts), 42501 if the login may not take the role.
@@ -61,14 +74,7 @@ async function runAs<T>(
   work: (client: pg.ClientBase) => Promise<T>,
 ): Promise<ClaimsTransactionResult<T>> {
   await client.query(options.readOnly === true ? 'begin read only' : 'begin');
-  const timeout = options.statementTimeoutMs === undefined ? null : String(options.statementTimeoutMs);
-  const entered = await client.query(ENTER, [
-    options.role,
-    JSON.stringify(options.claims),
-    options.channelName ?? '',
-    timeout,
-  ]);
-  if (entered.rowCount !== 1) {
+  if (!(await takeRole(client, options))) {
     await client.query('rollback');
     return { ok: false, reason: 'unknown_role' };
   }

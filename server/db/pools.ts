@@ -19,6 +19,8 @@ export type PoolOptions = {
   readonly max: number;
   /** 0 = none. */
   readonly statementTimeoutMs: number;
+  /** After so long without an answer the link is taken to be dead, and a statement fails. Default: never. */
+  readonly answerWithinMs?: number | undefined;
   readonly log: Logger;
   /** Waiting for a free or new connection. Default 10 s. */
   readonly connectTimeoutMs?: number | undefined;
@@ -42,6 +44,8 @@ export function openPool(options: PoolOptions): Database {
   const pool = new pg.Pool({
     ...clientConfig(options),
     max: options.max,
+    // The connection is thrown away by whoever gets the failure, as after any other.
+    query_timeout: options.answerWithinMs,
     onConnect: (client) => pinned(client, options.unpinned),
   });
   pool.on('error', (error) => {

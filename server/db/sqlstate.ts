@@ -114,7 +114,7 @@ const SOCKET_CODES = new Set([
 ]);
 // What pg throws without a code when its socket goes away under it.
 const LOST_MESSAGE =
-  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed)/;
+  /^(Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed)/;
 
 /** Says what kind of failure `error` is. Never throws; an error of another origin is `other`. */
 export function classifyDatabaseError(error: unknown): DatabaseFailure {
