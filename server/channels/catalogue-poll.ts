@@ -1,6 +1,7 @@
 // Owns the look at the catalogue once a second: tables whose key came or went, that were dropped and made
 // again, or that a channel row names, move to the publication where they belong; tables without history become
-// known. Says each thing it did or could not do once, not every second.
+// known; partitions that came, went or were emptied are told. Says each thing it did or could not do once, not every
+// second.
 
 import type { Pool } from 'pg';
 import type { Logger } from '../lib/logger.ts';
@@ -11,6 +12,8 @@ export type CataloguePollOptions = {
   readonly pool: Pool;
   readonly completion: WatchCompletion;
   readonly ephemeralTables: Pick<EphemeralTables, 'look'>;
+  /** Tells the subscribers of a table that its partitions changed; absent for as long as nothing streams here. */
+  readonly onPartitionsChanged: () => ((relation: string, position: string) => void) | undefined;
   readonly log: Logger;
 };
 
@@ -37,6 +40,21 @@ export class CataloguePoll {
     this.#told = now;
     await completion.lookAtAll();
     await ephemeralTables.look();
+    await this.#lookAtPartitions();
+  }
+
+  // Who leads tells: what one server has noted, another does not see.
+  async #lookAtPartitions(): Promise<void> {
+    const { pool, onPartitionsChanged, log } = this.#options;
+    const tell = onPartitionsChanged();
+    if (tell === undefined) return;
+    const { rows } = await pool.query<{ relation: string; at_position: string | null }>(
+      'select relation, at_position from realtime.changed_partitions()',
+    );
+    for (const { relation, at_position } of rows) {
+      if (at_position !== null) tell(relation, at_position);
+      log.warn({ relation }, 'a partition was attached, detached or emptied: its subscribers are told of a gap');
+    }
   }
 
   #tell({ relation, action, ok, detail }: Outcome): void {

@@ -5,7 +5,7 @@
 import type { Pool } from 'pg';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
 
-import { isFullOf, likePatternOf } from './channel-sql.ts';
+import { completeFromOf, isFullOf, likePatternOf } from './channel-sql.ts';
 
 export type DecidingChannel = { readonly id: string; readonly pattern: string; readonly isEnabled: boolean };
 
@@ -13,6 +13,7 @@ export type TableFacts = {
   readonly oid: number;
   /** Published by Rowcast. */
   readonly isWatched: boolean;
+  /** No transaction is open that wrote before it was watched, and delivery is beyond them all. */
   readonly isComplete: boolean;
   /** Why UPDATE and DELETE of the table are not published; null where they are. */
   readonly identityGap: string | null;
@@ -36,6 +37,7 @@ type Row = {
   oid: number | null;
   is_watched: boolean;
   completed: boolean;
+  complete_from: string | null;
   identity_gap: string | null;
   is_full: boolean;
   watch: string;
@@ -46,7 +48,7 @@ type Row = {
 const FACTS = `
   with patterns as materialized (
     select p.id, p.like_pattern, p.literal_length, p.created_at from realtime.channels as p where p.is_pattern)
-  select d.id, d.pattern, d.enabled, t.oid, t.is_watched, t.completed, t.identity_gap, t.is_full, t.watch
+  select d.id, d.pattern, d.enabled, t.oid, t.is_watched, t.completed, t.complete_from, t.identity_gap, t.is_full, t.watch
   from unnest($1::text[], $2::text[], $3::text[]) with ordinality as n (name, schema_name, table_name, place)
   left join lateral (
     select c.id, c.pattern, c.enabled from realtime.channels as c
@@ -59,6 +61,7 @@ const FACTS = `
        order by p.literal_length desc, p.created_at, p.id limit 1))) as d on true
   left join lateral (
     select k.oid, exists (select from realtime.carriers(k.oid)) as is_watched, coalesce(w.completed, false) as completed,
+      ${completeFromOf('w.relation')} as complete_from,
       realtime.identity_gap(k.oid) as identity_gap,
       ${isFullOf('k.oid')} as is_full,
       concat_ws(' ', k.oid, w.watched_at) as watch
@@ -70,9 +73,12 @@ const FACTS = `
 
 export class ChannelStore {
   readonly #pool: Pool;
+  readonly #hasReached: (position: string) => boolean;
 
-  constructor(pool: Pool) {
+  /** `hasReached` tells whether everything at or below a position has been delivered. */
+  constructor(pool: Pool, hasReached: (position: string) => boolean) {
     this.#pool = pool;
+    this.#hasReached = hasReached;
   }
 
   /** What is so of each channel, in their order. */
@@ -83,7 +89,19 @@ export class ChannelStore {
       tables.map((table) => table?.schema ?? null),
       tables.map((table) => table?.table ?? null),
     ]);
-    return rows.map((row) => ({ deciding: decidingOf(row), table: tableOf(row) }));
+    return rows.map((row) => ({ deciding: decidingOf(row), table: this.#tableOf(row) }));
+  }
+
+  #tableOf(row: Row): TableFacts | null {
+    if (row.oid === null) return null;
+    return {
+      oid: row.oid,
+      isWatched: row.is_watched,
+      isComplete: row.completed && (row.complete_from === null || this.#hasReached(row.complete_from)),
+      identityGap: row.identity_gap,
+      isFull: row.is_full,
+      watch: row.watch,
+    };
   }
 
   /** Changes whenever the catalogue or a channel row may decide otherwise about a subscription. */
@@ -95,16 +113,4 @@ export class ChannelStore {
 
 function decidingOf({ id, pattern, enabled }: Row): DecidingChannel | null {
   return id === null ? null : { id, pattern, isEnabled: enabled };
-}
-
-function tableOf(row: Row): TableFacts | null {
-  if (row.oid === null) return null;
-  return {
-    oid: row.oid,
-    isWatched: row.is_watched,
-    isComplete: row.completed,
-    identityGap: row.identity_gap,
-    isFull: row.is_full,
-    watch: row.watch,
-  };
 }

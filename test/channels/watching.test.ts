@@ -25,14 +25,18 @@ describeEachPostgres('the channels room', (postgres) => {
 
   beforeAll(async () => {
     migrated = await migratedDatabase(postgres);
-    store = new ChannelStore(migrated.db.pool);
+    store = new ChannelStore(migrated.db.pool, () => true);
   });
   afterAll(() => migrated.close());
 
-  const parts = () => ({ pool: migrated.db.pool, ephemeralTables: new EphemeralTables(migrated.db.pool) });
+  const parts = () => ({
+    pool: migrated.db.pool,
+    ephemeralTables: new EphemeralTables(migrated.db.pool),
+    onPartitionsChanged: () => undefined,
+  });
 
   const completion = (timeoutMs: number, signal = new AbortController().signal): WatchCompletion =>
-    new WatchCompletion({ pool: migrated.db.pool, timeoutMs, signal });
+    new WatchCompletion({ pool: migrated.db.pool, timeoutMs, hasReached: () => true, signal });
 
   async function watched(columns = 'id int primary key'): Promise<{ name: string; oid: number }> {
     const name = `t${++count}`;

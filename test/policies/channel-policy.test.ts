@@ -77,7 +77,7 @@ describeEachPostgres('the decision to subscribe', (postgres) => {
   }
 
   function policyOver(serverPool: Pool = server.pool, policyPool: Pool = policies.pool): ChannelPolicy {
-    const store = new ChannelStore(counted(serverPool, 'server'));
+    const store = new ChannelStore(counted(serverPool, 'server'), () => true);
     return new ChannelPolicy({
       channels: { facts: (channels) => store.facts(channels), waitUntilComplete: async () => false },
       judge: new ChannelJudge(counted(policyPool, 'policies'), ROLES),
