@@ -13,8 +13,10 @@ type SlotFacts = {
   here: boolean;
   plugin: string;
   active: boolean;
-  wal_status: string | null;
+  is_lost: boolean;
   retained: string | null;
+  /** Null before 17. */
+  failover: boolean | null;
 };
 
 const NAMES = ['', '_inserts', '_messages'];
@@ -29,14 +31,18 @@ export async function slotFindings(
   return [
     ...(await judgeCapacity(client, slot !== undefined)),
     judgeSlot(slot, config),
+    ...judgeFailover(slot, config.replication.slot),
     ...(await judgePublications(client, config.replication.publication)),
+    ...(await judgeNarrowed(client, config.replication.publication)),
     await judgeReplicationConnection(connect),
   ];
 }
 
 async function readSlot(client: Client, name: string): Promise<SlotFacts | undefined> {
   const { rows } = await client.query<SlotFacts>(
-    `select s.database::text, s.database = current_database() as here, s.plugin::text, s.active, s.wal_status,
+    `select s.database::text, s.database = current_database() as here, s.plugin::text, s.active,
+       coalesce(s.wal_status = 'lost' or to_jsonb(s) ->> 'invalidation_reason' is not null, false) as is_lost,
+       (to_jsonb(s) ->> 'failover')::boolean as failover,
        case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::text end as retained
      from pg_replication_slots s where s.slot_name = $1`,
     [name],
@@ -76,8 +82,8 @@ function judgeSlot(slot: SlotFacts | undefined, config: Config): Finding {
     const message = slot.here ? `is read by the plugin ${slot.plugin}` : `belongs to the database ${slot.database}`;
     return { level: 'problem', topic, message, remedy: 'choose another name with ROWCAST_SLOT' };
   }
-  if (slot.wal_status === 'lost') {
-    const message = 'is lost: PostgreSQL removed WAL that it needed';
+  if (slot.is_lost) {
+    const message = 'is lost: PostgreSQL invalidated it, mostly because it held back more WAL than it may';
     const remedy =
       'start the server: it makes a new one and tells every client of the gap; raise max_slot_wal_keep_size';
     return { level: 'warning', topic, message, remedy };
@@ -89,6 +95,35 @@ function judgeSlot(slot: SlotFacts | undefined, config: Config): Finding {
     ? 'see why the server falls behind (GET /readyz)'
     : 'start the server, or run npm run teardown';
   return { level: 'warning', topic, message: held, remedy };
+}
+
+// Only a server that starts can change it: the slot is in use, and SQL has no statement for it.
+function judgeFailover(slot: SlotFacts | undefined, name: string): Finding[] {
+  if (slot?.failover !== false || slot.is_lost) return [];
+  return [
+    {
+      level: 'note',
+      topic: `slot ${name}`,
+      message: 'is no failover slot: after a promotion of a standby a new epoch begins',
+      remedy: 'restart the server, which switches it on where the database allows it (docs/operations.md)',
+    },
+  ];
+}
+
+async function judgeNarrowed(client: Client, prefix: string): Promise<Finding[]> {
+  const { rows } = await client.query<{ publication: string; relation: string }>(
+    `select p.pubname::text as publication, r.prrelid::regclass::text as relation
+     from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+     where p.pubname = any ($1) and (r.prqual is not null or r.prattrs is not null) order by 1, 2`,
+    [NAMES.map((suffix) => prefix + suffix)],
+  );
+  return rows.map(({ publication, relation }) => ({
+    level: 'warning',
+    topic: `publication ${publication}`,
+    message: `has a row filter or a column list for ${relation}: what it leaves out does not come`,
+    remedy: 'take the table out; the server puts it back whole',
+    sql: [`alter publication ${quoteName(publication)} drop table ${relation};`],
+  }));
 }
 
 async function judgePublications(client: Client, prefix: string): Promise<Finding[]> {

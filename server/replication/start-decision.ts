@@ -13,12 +13,16 @@ export type Checkpoint = {
   readonly slot: string;
   /** Name to oid. */
   readonly publications: Readonly<Record<string, number>>;
+  /** A standby that took the slot along was waited for before anything was sent: a promotion loses nothing of it. */
+  readonly isFailoverSafe: boolean;
 };
 
 export type SlotFacts = {
   readonly confirmed: Lsn | null;
   /** WAL it needs is gone, or it was invalidated. */
   readonly isLost: boolean;
+  /** It came here from a primary, as a failover slot. */
+  readonly isSynced: boolean;
 };
 
 export type StartFacts = {
@@ -29,10 +33,13 @@ export type StartFacts = {
   readonly systemIdentifier: string;
   readonly timeline: number;
   readonly publications: Readonly<Record<string, number>>;
+  /** The slot holds back more WAL than it may: it is given up. */
+  readonly isFuseBlown: boolean;
 };
 
 export type NewEpochReason =
   | 'first_start'
+  | 'wal_fuse'
   | 'slot_missing'
   | 'slot_lost'
   | 'slot_renamed'
@@ -50,14 +57,23 @@ export type StartDecision =
 export function decideStart(facts: StartFacts): StartDecision {
   const { checkpoint, slot } = facts;
   if (checkpoint === null) return newEpoch('first_start', true);
+  if (facts.isFuseBlown) return newEpoch('wal_fuse', true);
   if (slot === null) return newEpoch(checkpoint.slot === facts.slotName ? 'slot_missing' : 'slot_renamed', true);
   if (slot.isLost || slot.confirmed === null) return newEpoch('slot_lost', true);
   if (checkpoint.systemIdentifier !== facts.systemIdentifier) return newEpoch('system_changed', true);
   if (!isSame(checkpoint.publications, facts.publications)) return newEpoch('publications_changed', true);
   if (checkpoint.slot !== facts.slotName) return newEpoch('slot_renamed', true);
-  if (checkpoint.timeline !== facts.timeline) return newEpoch('timeline_changed', false);
+  if (checkpoint.timeline !== facts.timeline && !survivesPromotion(checkpoint, slot)) {
+    return newEpoch('timeline_changed', false);
+  }
   if (slot.confirmed > checkpoint.mayAck) return newEpoch('slot_ahead', false);
   return { kind: 'resume' };
+}
+
+// A standby that was promoted without having been waited for lacks changes that were delivered already, and
+// uses their LSNs for others.
+function survivesPromotion(checkpoint: Checkpoint, slot: SlotFacts): boolean {
+  return checkpoint.isFailoverSafe && slot.isSynced;
 }
 
 function newEpoch(reason: NewEpochReason, recreateSlot: boolean): StartDecision {

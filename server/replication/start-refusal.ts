@@ -18,7 +18,11 @@ const FACTS = `
     pg_catalog.current_setting('max_replication_slots')::int as max_slots,
     (select pg_catalog.count(*) from pg_catalog.pg_replication_slots)::int as used_slots,
     exists (select from pg_catalog.pg_replication_slots where slot_name = $1) as has_slot,
-    (select r.rolsuper or r.rolreplication from pg_catalog.pg_roles as r where r.rolname = current_user) as may_replicate,
+    (select r.rolsuper or r.rolreplication or exists (
+        -- Amazon gives the right by a role, not by the attribute.
+        select from pg_catalog.pg_roles as m
+        where m.rolname in ('rds_replication', 'rds_superuser') and pg_catalog.pg_has_role(m.oid, 'MEMBER'))
+     from pg_catalog.pg_roles as r where r.rolname = current_user) as may_replicate,
     current_user::text as login,
     pg_catalog.current_setting('server_encoding') as encoding`;
 

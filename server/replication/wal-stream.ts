@@ -145,13 +145,16 @@ export class WalStream {
   async #open(): Promise<void> {
     this.#service.on('error', (error) => this.#fail(error));
     const plugin = new TakeoverPlugin(this.#options.publications, (client, sql) => this.#takeOver(client, sql));
-    const { slot, confirmed } = this.#options;
+    const { slot, confirmed, silenceLimitMs } = this.#options;
+    const late = setTimeout(() => this.#fail(new Error('the database did not start the stream')), silenceLimitMs);
     try {
       await this.#service.subscribe(plugin, slot, formatLsn(confirmed));
       await this.#started.promise;
     } catch (error) {
       await this.close();
       throw error;
+    } finally {
+      clearTimeout(late);
     }
     this.#timer = setInterval(() => this.#tick(), Math.max(50, this.#options.statusIntervalMs / 2));
   }

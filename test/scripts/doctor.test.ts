@@ -150,6 +150,20 @@ describeEachPostgres('npm run doctor', (postgres) => {
     expect(find((await examine(database.url)).findings, 'policy login')).toMatchObject({ level: 'problem' });
   });
 
+  it('finds a slot that no promotion takes along, and what a publication leaves out', async () => {
+    await using database = await postgres.createDatabase();
+    await database.query('create table posts (id int primary key)');
+    await database.query('create publication rowcast for table posts where (id > 5)');
+    await database.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [database.slot]);
+    const { findings } = await examine(database.url, { ROWCAST_SLOT: database.slot });
+    const ofSlot = findings.filter(({ topic }) => topic === `slot ${database.slot}`).map(({ level }) => level);
+    expect(ofSlot).toEqual(postgres.version >= 17 ? ['ok', 'note'] : ['ok']);
+    expect(find(findings, 'publication rowcast')).toMatchObject({
+      level: 'warning',
+      sql: ['alter publication rowcast drop table posts;'],
+    });
+  });
+
   it('finds a slot of that name in another database', async () => {
     await using owner = await postgres.createDatabase();
     await using database = await postgres.createDatabase();
