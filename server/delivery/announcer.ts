@@ -30,6 +30,16 @@ export class Announcer {
     for (const { connection } of members) this.#hub.send(connection, bytes);
   }
 
+  /** The rows of a partitioned table are others than its changes say. */
+  partitionsChanged(channel: string, to: Position): void {
+    for (const { spec, members } of this.#hub.groups(channel)) {
+      const { channelName, subscriptionId } = spec;
+      const about = { channel: channelName, subscriptionId, reason: 'partition_changed', from: null, to } as const;
+      const bytes = encodeServerFrame({ type: 'gap', ...about });
+      for (const { connection } of members) this.#hub.send(connection, bytes);
+    }
+  }
+
   #all(bytes: Uint8Array): void {
     for (const connection of this.#hub.connections()) this.#hub.send(connection, bytes);
   }

@@ -7,9 +7,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Message } from '../changes/change-message.ts';
 import type { Translator } from '../changes/translator.ts';
 import type { Hub } from '../hub/hub.ts';
+import { must } from '../lib/assert.ts';
 import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
-import { endOfTransaction, type Position } from '../lib/position.ts';
+import { endOfTransaction } from '../lib/position.ts';
 import type { CanonicalChannel } from '../protocol/channel-name.ts';
 import type { CommitEntry, WalBatch } from '../replication/wal-entry.ts';
 import type { Announcer } from './announcer.ts';
@@ -17,6 +18,7 @@ import { Audience, type Judge } from './audience.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
 import { fanOut } from './fan-out.ts';
 import type { JournalQueue } from './journal-queue.ts';
+import type { StreamProgress } from './stream-progress.ts';
 import { endOfStretch, type Run, runFrom, runsOf } from './stretch.ts';
 import { Viewers } from './viewers.ts';
 
@@ -28,8 +30,10 @@ export type DispatcherOptions = {
   readonly queue: JournalQueue;
   /** Whether changes of a table go into history. */
   readonly isPersisted: (channel: CanonicalChannel) => boolean;
-  /** Where delivery stood before: nothing at or below is fanned out again by this process. */
-  readonly position: Position;
+  /** Nothing at or below the delivered position is fanned out again by this process. */
+  readonly progress: Pick<StreamProgress, 'delivered' | 'unseen'>;
+  /** Whether nothing is delivered live: all goes into history, and positions go on. */
+  readonly isShedding: () => boolean;
   /** Longest wait for sockets that are behind but draining, a stretch. */
   readonly drainWaitMs: number;
   /** A stretch has so many bytes at most; with `drainWaitMs` it says how fast a reader must be in a burst. */
@@ -51,19 +55,12 @@ const NOBODY = new Uint32Array(0);
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  #position: Position;
   readonly #viewers = new Viewers();
   #isBusy = false;
   #turnBegan = performance.now();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#position = options.position;
-  }
-
-  /** Everything at or below has been fanned out; everything above will be. */
-  get position(): Position {
-    return this.#position;
   }
 
   get isBusy(): boolean {
@@ -89,38 +86,41 @@ export class Dispatcher {
 
   #commit({ transaction, endLsn }: CommitEntry): void {
     this.#options.queue.commit(transaction.lsn, endLsn);
-    const end = endOfTransaction(transaction.epoch, transaction.lsn);
-    if (end > this.#position) this.#position = end;
+    this.#options.progress.delivered.reach(endOfTransaction(transaction.epoch, transaction.lsn));
   }
 
   // Whoever subscribes, or changes its identity, while others are judged is judged too: between the last look
   // and the fan-out nothing can happen.
   async #deliverStretch(stretch: readonly Message[], signal: AbortSignal): Promise<void> {
-    const { hub, judge } = this.#options;
+    const { hub, judge, isShedding } = this.#options;
     const runs = runsOf(stretch);
     const audience = new Audience(runs, this.#viewers, (channel) => hub.groups(channel));
-    while (audience.isOpen) await audience.judge(judge, signal);
+    while (audience.isOpen && !isShedding()) await audience.judge(judge, signal);
     for (const run of runs) this.#fanOut(run, audience);
   }
 
   // One synchronous turn: what is fanned out and where delivery stands change together.
   #fanOut(run: Run, audience: Audience): void {
-    const { queue, counters, isPersisted } = this.#options;
-    const fresh = run.messages.findIndex((message) => message.position > this.#position);
+    const { queue, counters, isPersisted, progress } = this.#options;
+    const position = must(progress.delivered.position, 'the delivered position');
+    const fresh = run.messages.findIndex((message) => message.position > position);
     const counts = fresh === -1 ? NOBODY : this.#fanOutFresh(run, fresh, audience);
     const repeated = fresh === -1 ? run.messages.length : fresh;
     if (run.kind === 'published' || isPersisted(run.channel)) {
       for (const [index, message] of run.messages.entries()) queue.push(message, counts[index - repeated] ?? 0);
+    } else {
+      queue.skip(run.channel, lastOf(run).position);
     }
     counters.delivered(run.kind, run.messages.length, counts);
-    const last = run.messages[run.messages.length - 1] as Message;
-    if (last.position > this.#position) this.#position = last.position;
+    for (const { transaction } of run.messages) progress.unseen.add(transaction.xid);
+    progress.delivered.reach(lastOf(run).position);
   }
 
   #fanOutFresh(run: Run, fresh: number, audience: Audience): Uint32Array {
+    if (this.#options.isShedding()) return NOBODY;
     const { counts, withheld } = fanOut(this.#options, runFrom(run, fresh), audience);
-    const last = run.messages[run.messages.length - 1] as Message;
-    for (const group of withheld) this.#options.announcer.withheld(group, this.#position, last.position);
+    const from = must(this.#options.progress.delivered.position, 'the delivered position');
+    for (const group of withheld) this.#options.announcer.withheld(group, from, lastOf(run).position);
     return counts;
   }
 
@@ -150,4 +150,8 @@ export class Dispatcher {
     if (waitedMs < this.#options.drainWaitMs) return true;
     return waitedMs < BUSY_WAIT_MS && drainedBytes > waitedMs * BUSY_BYTES_PER_MS;
   }
+}
+
+function lastOf({ messages }: Run): Message {
+  return messages[messages.length - 1] as Message;
 }

@@ -21,7 +21,7 @@ export type FanOutResult = {
   readonly withheld: readonly Group[];
 };
 
-type Receiver = { readonly group: Group; readonly view: GroupView; readonly frames: FrameVariant };
+export type Receiver = { readonly group: Group; readonly view: GroupView; readonly frames: FrameVariant };
 
 /** Queues the frames of `run` for everyone who sees and wants them. */
 export function fanOut(options: FanOutOptions, run: Run, audience: Pick<Audience, 'view'>): FanOutResult {
@@ -81,7 +81,7 @@ function deliverOneByOne(hub: Hub, { messages }: Run, receivers: readonly Receiv
 }
 
 /** The connection that does not want to hear itself. */
-function silentFor({ group }: Receiver, message: Message): string | undefined {
+export function silentFor({ group }: Pick<Receiver, 'group'>, message: Message): string | undefined {
   if (group.spec.echo !== false || message.kind !== 'published') return undefined;
   return message.connectionId ?? undefined;
 }
@@ -99,7 +99,7 @@ function deliver(
 }
 
 /** How the group is told of a message; `filter.event` is asked last, of the event as it is delivered. */
-function wantedView({ group, view }: Receiver, message: Message, index: number): number {
+export function wantedView({ group, view }: Pick<Receiver, 'group' | 'view'>, message: Message, index: number): number {
   const told = view.views === null ? SAME : (view.views[index] as number);
   const { events } = group.spec;
   if (told === HIDDEN || events === null || events.has(eventOf(message, told))) return told;

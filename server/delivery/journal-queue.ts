@@ -3,7 +3,8 @@
 
 import type { ChangeMessage, KeptChange, Message } from '../changes/change-message.ts';
 import type { KeptPublication, PublishedMessage } from '../changes/published-message.ts';
-import type { Lsn } from '../lib/position.ts';
+import type { Lsn, Position } from '../lib/position.ts';
+import type { CanonicalChannel } from '../protocol/channel-name.ts';
 
 export type JournalEntry = {
   readonly message: KeptChange | KeptPublication;
@@ -19,7 +20,11 @@ export type JournalBatch = {
   readonly entries: readonly JournalEntry[];
   /** The last source transaction that is whole with it; undefined while one is still under way. */
   readonly commit: JournalCommit | undefined;
+  /** Channels of which changes were delivered and are not kept, each with the position of the last one. */
+  readonly skipped: ReadonlyMap<CanonicalChannel, Position>;
 };
+
+const NOTHING_SKIPPED: JournalBatch['skipped'] = new Map();
 
 /** What an entry weighs beside its payload and images. */
 const ENTRY_OVERHEAD_BYTES = 300;
@@ -29,6 +34,7 @@ export class JournalQueue {
   #entries: JournalEntry[] = [];
   /** Each with how many entries have to be taken before it, counted from the first ever pushed. */
   #commits: { readonly commit: JournalCommit; readonly after: number }[] = [];
+  #skipped = new Map<CanonicalChannel, Position>();
   #taken = 0;
   #bytes = 0;
   #onWork: (() => void) | undefined;
@@ -53,6 +59,11 @@ export class JournalQueue {
     this.#bytes += bytes;
   }
 
+  /** Changes of `channel` up to `position` are not kept: history has to say so. */
+  skip(channel: CanonicalChannel, position: Position): void {
+    this.#skipped.set(channel, position);
+  }
+
   /** A source transaction is complete. Its changes, if any are kept, were pushed before. */
   commit(lsn: Lsn, endLsn: Lsn): void {
     this.#commits.push({ commit: { lsn, endLsn }, after: this.#taken + this.#entries.length });
@@ -73,7 +84,9 @@ export class JournalQueue {
     const whole = this.#commits.findLastIndex(({ after }) => after <= this.#taken);
     const commit = this.#commits[whole]?.commit;
     this.#commits = this.#commits.slice(whole + 1);
-    return { entries, commit };
+    const skipped = this.#skipped.size === 0 ? NOTHING_SKIPPED : this.#skipped;
+    if (this.#skipped.size > 0) this.#skipped = new Map();
+    return { entries, commit, skipped };
   }
 
   /** Frees the room of a batch once it is written. */

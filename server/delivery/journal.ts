@@ -10,7 +10,8 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { pause } from '../lib/backoff.ts';
 import { fullXid } from '../lib/full-xid.ts';
 import type { Logger } from '../lib/logger.ts';
-import { formatLsn, type Lsn, type Position } from '../lib/position.ts';
+import { type Epoch, endOfTransaction, formatLsn, type Lsn, type Position } from '../lib/position.ts';
+import { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 import { countChanges } from './change-counts.ts';
 import type { DeliveryCounters } from './delivery-counters.ts';
 import {
@@ -23,11 +24,14 @@ import {
 } from './history-rows.ts';
 import type { JournalBatch, JournalEntry, JournalQueue } from './journal-queue.ts';
 import { type PlacedMessage, placeMessages, untilVisible } from './published-history.ts';
+import type { StreamProgress } from './stream-progress.ts';
 
 export type JournalOptions = {
   readonly client: Client;
   readonly term: bigint;
   readonly queue: JournalQueue;
+  readonly epoch: Epoch;
+  readonly progress: Pick<StreamProgress, 'journaled' | 'unseen'>;
   /** `may_ack` as the checkpoint holds it. */
   readonly mayAck: Lsn;
   readonly confirm: (lsn: Lsn) => void;
@@ -55,7 +59,7 @@ export class Journal {
   readonly #options: JournalOptions;
   #mayAck: Lsn;
   #raisedAt = performance.now();
-  #isWriting = false;
+  #busySince: number | undefined;
   #idleWalEnd: Lsn | undefined;
 
   constructor(options: JournalOptions) {
@@ -65,7 +69,12 @@ export class Journal {
 
   /** Whether everything handed over is written and confirmed. */
   get isIdle(): boolean {
-    return this.#options.queue.isEmpty && !this.#isWriting;
+    return this.#options.queue.isEmpty && this.#busySince === undefined;
+  }
+
+  /** Since when it waits for the database; undefined while it does not. */
+  get busySince(): number | undefined {
+    return this.#busySince;
   }
 
   /** All WAL up to `walEnd` was read and nothing of it is under way; lets it go if the bounds say so. */
@@ -77,7 +86,10 @@ export class Journal {
 
   /** Takes back what a predecessor wrote of transactions that it did not finish: they come again, whole. */
   async prepare(handledEnd: Position): Promise<void> {
+    this.#busySince = performance.now();
     await this.#options.client.query('delete from realtime.changes where position > $1', [handledEnd]);
+    this.#busySince = undefined;
+    this.#options.progress.journaled.reset(handledEnd);
   }
 
   /** Writes until `signal` is aborted and the queue is empty. Rejects when the database fails or the term is over. */
@@ -92,30 +104,41 @@ export class Journal {
   }
 
   async #write(batch: JournalBatch): Promise<void> {
-    this.#isWriting = true;
+    this.#busySince = performance.now();
     const published = batch.entries.filter(isPublished);
     await untilVisible(this.#options.client, published);
     await this.#writeHalving(batch, JSON_AS_IS);
-    this.#isWriting = false;
+    this.#busySince = undefined;
     this.#options.queue.release(batch);
+    this.#noteJournaled(batch);
     this.#options.counters.journaled(batch.entries.length - published.length, published.length);
     if (batch.commit !== undefined) this.#confirm(batch.commit.endLsn);
+  }
+
+  #noteJournaled({ entries, commit }: JournalBatch): void {
+    const { progress, epoch } = this.#options;
+    const last = entries.at(-1)?.message.position;
+    if (last !== undefined) progress.journaled.reach(last);
+    if (commit !== undefined) progress.journaled.reach(endOfTransaction(epoch, commit.lsn));
   }
 
   // jsonb cannot hold everything that a column of type json can (\u0000, numbers beyond numeric): the change
   // at fault is found by halving, and kept as text.
   async #writeHalving(batch: JournalBatch, encode: EncodePayload): Promise<void> {
     try {
-      const { commit, entries } = batch;
-      await this.#transaction(commit?.lsn, commit?.endLsn, (xmax) => this.#writeEntries(entries, xmax, encode));
+      const { commit, entries, skipped } = batch;
+      await this.#transaction(commit?.lsn, commit?.endLsn, async (xmax) => {
+        await this.#writeEntries(entries, xmax, encode);
+        await this.#raiseFloors(skipped);
+      });
     } catch (error) {
       if (!this.#options.isDataError(error) || encode === JSON_AS_TEXT) throw error;
       await this.#options.client.query('rollback');
-      const { entries, commit } = batch;
+      const { entries, ...rest } = batch;
       if (entries.length <= 1) return this.#writeHalving(batch, JSON_AS_TEXT);
       const middle = entries.length >> 1;
-      await this.#writeHalving({ entries: entries.slice(0, middle), commit: undefined }, encode);
-      await this.#writeHalving({ entries: entries.slice(middle), commit }, encode);
+      await this.#writeHalving({ entries: entries.slice(0, middle), commit: undefined, skipped: new Map() }, encode);
+      await this.#writeHalving({ entries: entries.slice(middle), ...rest }, encode);
     }
   }
 
@@ -124,9 +147,9 @@ export class Journal {
     const walEnd = this.#idleWalEnd;
     this.#idleWalEnd = undefined;
     if (walEnd === undefined) return;
-    this.#isWriting = true;
+    this.#busySince = performance.now();
     await this.#transaction(undefined, walEnd, async () => undefined);
-    this.#isWriting = false;
+    this.#busySince = undefined;
     this.#confirm(walEnd);
   }
 
@@ -149,17 +172,26 @@ export class Journal {
     mayAck: Lsn | undefined,
     write: (xmax: bigint) => Promise<void>,
   ): Promise<void> {
-    const { client, term } = this.#options;
+    const { client, term, progress } = this.#options;
     const row = await begin(client, checkpointOf(term, handled, mayAck));
     if (row === undefined) throw new FencedError(`term ${term} is over: another server leads`);
-    await write(BigInt(row.xmax));
+    const snapshot = new TransactionSnapshot(row.snapshot);
+    await write(snapshot.xmax);
     await client.query('commit');
+    progress.unseen.forget(snapshot);
   }
 
   async #writeEntries(entries: readonly JournalEntry[], xmax: bigint, encode: EncodePayload): Promise<void> {
     const { client } = this.#options;
     await this.#copy(entries.filter(isChange), xmax, encode);
     await placeMessages(client, entries.filter(isPublished));
+  }
+
+  // Whoever resumes has to know that something of a channel is missing.
+  async #raiseFloors(skipped: JournalBatch['skipped']): Promise<void> {
+    if (skipped.size === 0) return;
+    const relations = [...skipped.keys()].map((channel) => channel.slice('db:'.length));
+    await this.#options.client.query(RAISE_FLOORS, [relations, [...skipped.values()]]);
   }
 
   async #copy(changes: readonly JournaledChange[], xmax: bigint, encode: EncodePayload): Promise<void> {
@@ -182,13 +214,15 @@ function isPublished(entry: JournalEntry): entry is JournalEntry & PlacedMessage
   return entry.message.kind === 'published';
 }
 
+const RAISE_FLOORS = `select realtime.raise_floors('changes', 'not_kept', $1, $2)`;
+
 /** Below this much a batch waits for company. */
 const LINGER_BELOW_BYTES = 256 * 1024;
 
 /** Begins a transaction with its fenced first statement, in one round trip: it may not lie idle while this process is busy. */
-async function begin(client: Client, checkpoint: string): Promise<{ readonly xmax: string } | undefined> {
+async function begin(client: Client, checkpoint: string): Promise<{ readonly snapshot: string } | undefined> {
   const results = await client.query(`begin; set local synchronous_commit = on; ${checkpoint}`);
-  return (results as unknown as { rows: { xmax: string }[] }[])[2]?.rows[0];
+  return (results as unknown as { rows: { snapshot: string }[] }[])[2]?.rows[0];
 }
 
 /** The fenced first statement of every journal transaction; several statements in one take no parameters. */
@@ -198,5 +232,5 @@ function checkpointOf(term: bigint, handled: Lsn | undefined, mayAck: Lsn | unde
   update realtime.checkpoint set
     handled = greatest(handled, ${lsn(handled)}), may_ack = greatest(may_ack, ${lsn(mayAck)}), updated_at = pg_catalog.now()
   where term = ${term}::bigint
-  returning pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text as xmax`;
+  returning pg_catalog.pg_current_snapshot()::text as snapshot`;
 }

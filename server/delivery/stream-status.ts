@@ -12,13 +12,18 @@ export type StatusReport = {
 };
 
 export class StreamState {
-  readonly #onChange: (report: StatusReport) => void;
+  readonly #listeners: ((report: StatusReport) => void)[];
   #report: StatusReport;
 
   /** Starts as stalled: nothing flows until a stream is open. */
   constructor(onChange: (report: StatusReport) => void) {
-    this.#onChange = onChange;
+    this.#listeners = [onChange];
     this.#report = { status: 'stalled', reason: 'starting', since: new Date() };
+  }
+
+  /** `listener` is told of each change of status from now on. */
+  listen(listener: (report: StatusReport) => void): void {
+    this.#listeners.push(listener);
   }
 
   get report(): StatusReport {
@@ -29,6 +34,6 @@ export class StreamState {
   set(status: StreamStatus, reason: string | null): void {
     const isChange = status !== this.#report.status;
     this.#report = { status, reason, since: isChange ? new Date() : this.#report.since };
-    if (isChange) this.#onChange(this.#report);
+    if (isChange) for (const listener of this.#listeners) listener(this.#report);
   }
 }

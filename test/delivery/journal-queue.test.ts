@@ -36,7 +36,7 @@ it('gives no commit before all of its transaction is taken', () => {
 it('gives a commit of a transaction that left nothing to write', () => {
   const queue = filled(0, 0);
   expect(queue.isEmpty).toBe(false);
-  expect(queue.take(10)).toEqual({ entries: [], commit: { lsn: 20n, endLsn: 28n } });
+  expect(queue.take(10)).toMatchObject({ entries: [], commit: { lsn: 20n, endLsn: 28n } });
   expect(queue.isEmpty).toBe(true);
 });
 
