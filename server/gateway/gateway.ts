@@ -11,6 +11,7 @@ import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Position } from '../lib/position.ts';
 import type { SubscribePolicy } from '../policies/subscribe-decision.ts';
+import type { ServerFrame } from '../protocol/server-frame.ts';
 import type { Metrics } from '../stats/metrics.ts';
 import { registerAdminRoutes } from './admin-routes.ts';
 import type { Channels } from './channel-routes.ts';
@@ -28,6 +29,7 @@ import { type MessagePublisher, PublishIntake } from './publish-intake.ts';
 import { registerPublishRoute } from './publish-route.ts';
 import { registerRealtimeRoute } from './realtime-route.ts';
 import { limitRequests } from './request-limit.ts';
+import type { Resumption } from './resumption.ts';
 import type { Session } from './session.ts';
 import { handleTextFrame, type SessionFramesDeps } from './session-frames.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
@@ -47,6 +49,8 @@ export type GatewayDeps = {
   readonly subscribedChannels: SubscribedChannels;
   /** How many reviews of live subscriptions have begun. */
   readonly reviewsBegun: () => number;
+  /** Brings subscriptions with a past to being live. */
+  readonly resumption: Resumption;
   readonly permissions: Permissions;
   readonly publisher: MessagePublisher;
   readonly history: History;
@@ -55,6 +59,8 @@ export type GatewayDeps = {
   /** The position up to which everything has been handed to the hub; read in one turn with `hub.subscribe`. */
   readonly position: () => Position;
   readonly health: () => HealthReport;
+  /** The `system` frame for whoever comes in while the stream does not flow; undefined while it does. */
+  readonly systemNotice: () => ServerFrame | undefined;
   /** Whether what a database call rejected with is a failure that passes: answered 503. */
   readonly isPassing: (failure: unknown) => boolean;
   readonly metrics: Metrics;
@@ -67,6 +73,8 @@ export type GatewayDeps = {
 export interface Gateway {
   /** Starts listening. Rejects with EADDRINUSE and the like. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Closes all present sockets as restarting, spread over a while, and goes on: their clients find another server. */
+  sendAway(): void;
   /** Unready from here on; closes all sockets as restarting, spread over a while. Resolves when they are closed. */
   drain(): Promise<void>;
   /** Cuts what is still open, lets HTTP requests in flight finish, and stops listening. */
@@ -90,6 +98,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
       slowReaders = setInterval(() => deps.hub.checkBehind(), bounds.slowReaderCheckMs);
       const { address, port } = app.server.address() as AddressInfo;
       return { host: address, port };
+    },
+    sendAway: () => {
+      for (const session of wired.sessions) void session.drain(Math.random() * shutdown.spreadMs, abort.signal);
     },
     drain: async () => {
       isDraining = true;

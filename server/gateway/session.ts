@@ -39,6 +39,8 @@ export type SessionOptions = {
   readonly handleFrame: (session: Session, text: string) => Promise<void>;
   /** The identity of a session that never authenticates, where that is allowed. */
   readonly anonymous: Identity;
+  /** What whoever comes in is told about the stream, if it does not flow. */
+  readonly systemNotice: () => ServerFrame | undefined;
   /** Called once when the session is no longer unauthenticated. */
   readonly onSettled: () => void;
   readonly now: () => number;
@@ -126,6 +128,8 @@ export class Session implements Peer {
     this.#state = { kind: 'authenticated', connection, isAnonymous };
     onSettled();
     if (!isAnonymous) this.#welcome(identity, ref);
+    const notice = this.#options.systemNotice();
+    if (notice !== undefined) this.reply(notice);
   }
 
   /** Follows a renewed token from here on. The caller puts the connection under its identity in the same turn. */

@@ -1,13 +1,13 @@
 // Owns the `subscribe` frame: name, access, filter, `since`, and then, in one turn with nothing in between,
 // the position read, the hub's subscription, and the reply. So every visible message above the position
-// comes, behind the reply, and none at or below it does.
+// comes, behind the reply, and none at or below it does, unless it was asked for by `since`.
 
 import { randomBytes } from 'node:crypto';
 import type { Identity } from '../auth/identity.ts';
 import type { GroupSpec } from '../hub/group-spec.ts';
 import type { Hub } from '../hub/hub.ts';
 import { must } from '../lib/assert.ts';
-import { type Position, parsePosition } from '../lib/position.ts';
+import type { Position } from '../lib/position.ts';
 import type { Allowed, RowFilterResult, SubscribePolicy } from '../policies/subscribe-decision.ts';
 import { type ParsedChannel, parseChannelName } from '../protocol/channel-name.ts';
 import type { FilterFrame, SubscribeFrame } from '../protocol/client-frame.ts';
@@ -15,10 +15,10 @@ import type { Refusal } from '../protocol/error-codes.ts';
 import type { Warning } from '../protocol/server-frame.ts';
 import { readEventFilter } from './event-filter.ts';
 import type { Peer } from './peer.ts';
+import { type Beginning, type BeginningDeps, planBeginning } from './resumption.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
-import { isUuid } from './uuid-schema.ts';
 
-export type SubscribeDeps = {
+export type SubscribeDeps = BeginningDeps & {
   readonly hub: Hub;
   readonly subscribePolicy: SubscribePolicy;
   readonly subscribedChannels: SubscribedChannels;
@@ -34,8 +34,9 @@ type Plan =
       readonly ok: true;
       readonly channel: ParsedChannel;
       readonly watch: string | null;
-      readonly events: GroupSpec['events'];
-      readonly filter: GroupSpec['filter'];
+      readonly spec: GroupSpec;
+      readonly tableOid: number | null;
+      readonly beginning: Extract<Beginning, { ok: true }>;
       readonly warnings: readonly Warning[];
     }
   | { readonly ok: false; readonly refusal: Refusal };
@@ -76,21 +77,25 @@ async function planSubscription(frame: SubscribeFrame, peer: Peer, deps: Subscri
   if (!decision.allowed) return { ok: false, refusal: decision.refusal };
   const events = readEventFilter(channel, frame.filter);
   if (!events.ok) return events;
-  if (frame.since !== undefined && !isSince(frame.since)) {
-    return refuse('bad_since', 'since is a position or a messageId');
-  }
-  if (frame.snapshot === true) return refuse('snapshot_unavailable', 'Snapshots are not available yet');
   const rows = await readRowFilter(frame.filter, decision, identity, deps);
   if (!rows.ok) return rows;
-  const warnings = frame.filter?.where === undefined ? [] : decision.whereWarnings;
-  return {
-    ok: true,
-    channel,
-    watch: decision.watch,
+  // Rows have no publisher: `echo` says something of other channels alone.
+  const echo = channel.kind === 'table' || frame.echo !== false;
+  const { name: channelName } = channel;
+  const spec: GroupSpec = {
+    dialect: 'rowcast',
+    channelName,
     events: events.events,
     filter: rows.filter,
-    warnings: [...decision.warnings, ...warnings],
+    identity,
+    echo,
   };
+  const tableOid = decision.table?.oid ?? null;
+  const beginning = await planBeginning(frame, { channel, spec, tableOid }, deps);
+  if (!beginning.ok) return beginning;
+  const warnings = frame.filter?.where === undefined ? [] : decision.whereWarnings;
+  const { watch } = decision;
+  return { ok: true, channel, watch, spec, tableOid, beginning, warnings: [...decision.warnings, ...warnings] };
 }
 
 async function readRowFilter(
@@ -105,28 +110,23 @@ async function readRowFilter(
 
 const UNFILTERED: RowFilterResult = { ok: true, filter: null };
 
+// What was missed, or is there, follows the reply; then `live`, which a plain subscription is at once.
 function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: Peer, deps: SubscribeDeps): void {
   const { connection } = peer;
-  const { channel, watch, events, filter, warnings } = plan;
+  const { channel, watch, spec, tableOid, beginning, warnings } = plan;
+  const { way, recovery } = beginning;
   // Read first: should it fail, nothing has been subscribed yet.
   const position = deps.position();
+  const isLive = way.kind === 'live' || (way.kind === 'replay' && way.after === position);
   const id = randomBytes(9).toString('base64url');
-  const { identity } = connection;
-  // Rows have no publisher: `echo` says something of other channels alone.
-  const echo = channel.kind === 'table' || frame.echo !== false;
-  const spec: GroupSpec = { dialect: 'rowcast', channelName: channel.name, events, filter, identity, echo };
-  const subscription = deps.hub.subscribe({ id, connection, channel: channel.canonical, spec });
+  const backlog = isLive ? undefined : deps.resumption.backlog();
+  const subscription = deps.hub.subscribe({ id, connection, channel: channel.canonical, spec, backlog });
   deps.subscribedChannels.remember(subscription, { channel, watch });
   const about = { channel: frame.channel, subscriptionId: id, position };
-  // What was missed cannot be replayed yet, and a gap is never silent.
-  const recovery = frame.since === undefined ? {} : { recovered: false, reason: 'unknown' };
   const told = warnings.length === 0 ? {} : { warnings };
   peer.reply({ type: 'subscribed', ...about, ...recovery, ...told, ref: frame.ref });
-  if (frame.since !== undefined) peer.reply({ type: 'live', ...about });
-}
-
-function isSince(text: string): boolean {
-  return parsePosition(text) !== undefined || isUuid(text);
+  if (way.kind !== 'live' && !isLive) deps.resumption.begin(subscription, tableOid, way);
+  else if (frame.since !== undefined) peer.reply({ type: 'live', ...about });
 }
 
 function refuse(code: Refusal['code'], message: string): Extract<Plan, { ok: false }> {

@@ -28,6 +28,16 @@ describe('the first auth', () => {
     expect(await socket.next()).toEqual({ type: 'pong', ref: 2 });
   });
 
+  it('is followed by where the stream stands, while it does not flow', async () => {
+    const since = '2026-11-24T10:00:00.000Z';
+    const notice = { type: 'system', status: 'standby', lagBytes: null, since } as const;
+    await using server = await openGateway({ systemNotice: () => notice });
+    const socket = await server.connect();
+    socket.send({ type: 'auth', token: token() });
+    expect(await socket.next()).toMatchObject({ type: 'auth_success' });
+    expect(await socket.next()).toEqual(notice);
+  });
+
   it('is required by every other frame', async () => {
     await using server = await openGateway();
     const socket = await server.connect();

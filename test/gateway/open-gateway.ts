@@ -19,7 +19,7 @@ import type { LogFields, Logger } from '../../server/lib/logger.ts';
 import { formatPosition, type Position, toEpoch, toLsn } from '../../server/lib/position.ts';
 import type { Allowed, SubscribeDecision, SubscribePolicy } from '../../server/policies/subscribe-decision.ts';
 import { CHANNEL_UNAVAILABLE, type Refusal } from '../../server/protocol/error-codes.ts';
-import type { EndReason } from '../../server/protocol/server-frame.ts';
+import type { EndReason, ServerFrame } from '../../server/protocol/server-frame.ts';
 import { createMetrics } from '../../server/stats/metrics.ts';
 import { TestSocket } from './test-socket.ts';
 
@@ -37,6 +37,7 @@ export type OpenOptions = {
   /** Default: everything is published. */
   readonly publisher?: MessagePublisher | undefined;
   readonly health?: (() => HealthReport) | undefined;
+  readonly systemNotice?: (() => ServerFrame | undefined) | undefined;
   /** Default: the real one, over the secret of the tests. */
   readonly authenticator?: Authenticator | undefined;
 };
@@ -81,12 +82,14 @@ export async function openGateway(options: OpenOptions = {}) {
     subscribePolicy: options.policy ?? defaultPolicy,
     subscribedChannels,
     reviewsBegun: () => reviews.begun,
+    resumption: FORGETFUL,
     permissions: options.permissions ?? NO_PERMISSIONS,
     publisher: options.publisher ?? willingPublisher,
     history: NO_HISTORY,
     channels: NO_CHANNELS,
     tables: NO_TABLES,
     position: () => stream.position,
+    systemNotice: options.systemNotice ?? (() => undefined),
     health: options.health ?? (() => ({ ready: true, reasons: [] })),
     isPassing: () => false,
     metrics,
@@ -237,3 +240,13 @@ export class CollectingLog implements Logger {
     this.lines.push(JSON.stringify({ level, ...shown, message }));
   }
 }
+
+/** Knows of no history: whatever is asked for is told to be lost. */
+const FORGETFUL: GatewayDeps['resumption'] = {
+  find: () => Promise.resolve({ kind: 'unrecovered', reason: 'unknown' }),
+  isKept: () => false,
+  backlog: () => {
+    throw new Error('nothing is replayed here');
+  },
+  begin: () => undefined,
+};
