@@ -36,6 +36,7 @@ export const COMPOSITION_FILES: readonly string[] = [
   'server/app-judge.ts',
   'server/app-parts.ts',
   'server/app-pipeline.ts',
+  'server/app-replays.ts',
   'server/main.ts',
 ];
 

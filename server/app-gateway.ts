@@ -1,8 +1,9 @@
 // The composition root, its front: the gateway with its policies, its authentication and its health, and the
 // review of live subscriptions.
 
-import { completionOf, MONOTONIC, type Parts } from './app-parts.ts';
+import { completionOf, hasReached, MONOTONIC, type Parts } from './app-parts.ts';
 import { countersOf } from './app-pipeline.ts';
+import { type BuiltReplays, buildReplays } from './app-replays.ts';
 import { AddressLimit } from './auth/address-limit.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticator.ts';
 import { createTokenVerifier } from './auth/verify-token.ts';
@@ -31,12 +32,14 @@ import { PermissionStore } from './policies/permission-store.ts';
 import { listPolicies } from './policies/policy-listing.ts';
 import { TableRulesStore } from './policies/table-rules-store.ts';
 import { WatchedTableReports } from './policies/watched-table-reports.ts';
+import type { ServerFrame } from './protocol/server-frame.ts';
 
 export type Front = {
   /** Does not listen yet. */
   readonly gateway: Gateway;
   /** Ends subscriptions that are no longer allowed; runs under supervision. */
   readonly review: SubscriptionReview;
+  readonly replays: BuiltReplays;
 };
 
 /** Builds what clients meet. */
@@ -44,7 +47,7 @@ export function buildFront(parts: Parts): Front {
   const { options, database, policies, hub, metrics, pipeline } = parts;
   const { config, log } = options;
   const access = {
-    channels: new ChannelStore(database.pool),
+    channels: new ChannelStore(database.pool, (position) => hasReached(parts, position)),
     judge: new ChannelJudge(policies.pool, config.auth.roles),
     rules: new TableRulesStore(database.pool, config.auth.roles),
     imageJudge: new JudgeCall(policies.pool),
@@ -63,6 +66,7 @@ export function buildFront(parts: Parts): Front {
     log,
     now: MONOTONIC,
   });
+  const replays = buildReplays(parts);
   const gateway = createGateway({
     config,
     log,
@@ -71,6 +75,7 @@ export function buildFront(parts: Parts): Front {
     subscribePolicy,
     subscribedChannels,
     reviewsBegun: () => review.begun,
+    resumption: replays,
     permissions: {
       list: () => listPolicies(database.pool),
       check: (action, question) => check.check(action, question),
@@ -82,11 +87,12 @@ export function buildFront(parts: Parts): Front {
     authenticator: buildAuthenticator(parts),
     position: () => must(pipeline.position, 'the delivered position'),
     health: () => health(parts),
+    systemNotice: () => systemNotice(parts),
     isPassing: (failure) => mayPass(classifyDatabaseError(failure).kind),
     now: MONOTONIC,
     wallClock: () => Date.now(),
   });
-  return { gateway, review };
+  return { gateway, review, replays };
 }
 
 function buildPublisher({ options, database, publishing, hub, metrics }: Parts): Publisher {
@@ -125,7 +131,7 @@ type Access = {
 };
 
 function buildPolicy(parts: Parts, { channels, judge, rules, imageJudge }: Access): ChannelPolicy {
-  const { pipeline, metrics, stopping } = parts;
+  const { metrics } = parts;
   const completion = completionOf(parts);
   return new ChannelPolicy({
     channels: {
@@ -135,7 +141,7 @@ function buildPolicy(parts: Parts, { channels, judge, rules, imageJudge }: Acces
     judge,
     rules,
     whereJudge: imageJudge,
-    isReady: () => pipeline.position !== undefined && !stopping.signal.aborted,
+    isReady: () => mayGoLive(parts),
     onDecision: (outcome) => metrics.subscribeDecisions.inc({ outcome }),
     now: MONOTONIC,
   });
@@ -150,6 +156,19 @@ function buildAuthenticator({ options, metrics }: Parts): Authenticator {
     log: options.log,
     onRefusal: (reason) => metrics.authFailures.inc({ reason }),
   });
+}
+
+// Also a server that led before has a position; but nothing comes to a standby any more.
+function mayGoLive({ pipeline, state, shedding, stopping }: Parts): boolean {
+  if (pipeline.position === undefined || stopping.signal.aborted) return false;
+  return state.report.status !== 'standby' && !shedding.isOn;
+}
+
+/** What whoever comes in is told, unless all is well. */
+function systemNotice({ state, pipeline }: Parts): ServerFrame | undefined {
+  const { status, since } = state.report;
+  if (status === 'streaming') return undefined;
+  return { type: 'system', status, lagBytes: pipeline.lagBytes, since: since.toISOString() };
 }
 
 function health({ state, stopping }: Parts): HealthReport {

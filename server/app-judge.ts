@@ -1,6 +1,7 @@
 // The composition root, its judge of rows: the calls, the rules and the bounds that delivery judges by.
 
 import type { Parts } from './app-parts.ts';
+import type { Database } from './db/pools.ts';
 import type { Logger } from './lib/logger.ts';
 import { JudgeCall } from './policies/judge-call.ts';
 import type { JudgeCounters } from './policies/judge-settings.ts';
@@ -22,19 +23,26 @@ const FIRST_QUARANTINE_MS = 10_000;
 const LONGEST_QUARANTINE_MS = 10 * 60_000;
 const QUARANTINED_OF_A_ROLE = 3;
 
-/** Builds the judge of rows over the policy login; the rules are read as the server's own. */
-export function buildRowJudge(parts: Pick<Parts, 'options' | 'database' | 'judging' | 'metrics'>): RowJudge {
-  const { options, database, judging, metrics } = parts;
-  const { config, log } = options;
-  const now = (): number => performance.now();
-  const call = new JudgeCall(judging.pool);
+/** Builds what all judges of rows know of policies that took too long. */
+export function buildQuarantine(metrics: Metrics): Quarantine {
   const quarantine = new Quarantine({
     initialMs: FIRST_QUARANTINE_MS,
     maxMs: LONGEST_QUARANTINE_MS,
     groupAfter: QUARANTINED_OF_A_ROLE,
-    now,
+    now: () => performance.now(),
   });
   metrics.beforeScrape(() => metrics.quarantined.set(quarantine.size));
+  return quarantine;
+}
+
+/** Builds a judge of rows over `pool`, of the policy login; the rules are read as the server's own. */
+export function buildRowJudge(
+  { options, database, quarantine, metrics }: Pick<Parts, 'options' | 'database' | 'quarantine' | 'metrics'>,
+  { pool }: Pick<Database, 'pool'>,
+): RowJudge {
+  const { config, log } = options;
+  const now = (): number => performance.now();
+  const call = new JudgeCall(pool);
   return new RowJudge({
     call: new PatientCall({ call, patienceMs: PATIENCE_MS, now }),
     rules: new RulesCache(new TableRulesStore(database.pool, config.auth.roles), now),

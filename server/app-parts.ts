@@ -1,15 +1,19 @@
 // The composition root, its middle: what the loops and the gateway share, built once from one Config.
 
+import { buildQuarantine } from './app-judge.ts';
 import { buildPipeline } from './app-pipeline.ts';
 import { EphemeralTables } from './channels/ephemeral-tables.ts';
 import { WatchCompletion } from './channels/watch-completion.ts';
 import type { SecretConfig } from './config/stored-secret.ts';
-import { type Database, openPool } from './db/pools.ts';
+import { type Database, openPool, type PoolOptions } from './db/pools.ts';
 import { Announcer } from './delivery/announcer.ts';
 import type { Pipeline } from './delivery/pipeline.ts';
+import { Shedding } from './delivery/shedding.ts';
+import { StreamProgress } from './delivery/stream-progress.ts';
 import { StreamState } from './delivery/stream-status.ts';
 import { Hub } from './hub/hub.ts';
 import type { Logger } from './lib/logger.ts';
+import type { Quarantine } from './policies/quarantine.ts';
 import { createMetrics, type Metrics } from './stats/metrics.ts';
 
 export type AppOptions = {
@@ -33,11 +37,21 @@ export type Parts = {
   readonly publishing: Database;
   /** Over the policy login, for reading history; apart for the same reason. */
   readonly reading: Database;
+  /** For who resumes: history over the server's own login, judging over the policy login. */
+  readonly replaying: Database;
+  readonly replayJudging: Database;
+  /** For snapshots, each over its own login: of admins, and of all others. */
+  readonly snapshots: Database;
+  readonly policySnapshots: Database;
+  readonly quarantine: Quarantine;
   /** Which tables have no history; delivery asks for each run, the catalogue poll and each start look. */
   readonly ephemeralTables: EphemeralTables;
   readonly hub: Hub;
   readonly metrics: Metrics;
   readonly state: StreamState;
+  readonly progress: StreamProgress;
+  /** Whether live work is shed, for the sake of the WAL. */
+  readonly shedding: Shedding;
   readonly announcer: Announcer;
   readonly pipeline: Pipeline;
   readonly stopping: AbortController;
@@ -52,10 +66,11 @@ const HARD_BOUND_FACTOR = 8;
 /** One call after the other, and one more that looks for what a slow policy did. */
 const JUDGING_CONNECTIONS = 2;
 const READING_CONNECTIONS = 2;
+const ANSWER_SLACK_MS = 5_000;
 
 /** Builds everything but the gateway; nothing runs yet, and nothing is connected. */
 export function buildParts(options: AppOptions): Parts {
-  const { config, databaseUrl, log } = options;
+  const { config, log } = options;
   const { database: db, socket } = config;
   const stopping = new AbortController();
   const metrics = createMetrics();
@@ -66,30 +81,27 @@ export function buildParts(options: AppOptions): Parts {
     hardBoundFactor: HARD_BOUND_FACTOR,
     now: MONOTONIC,
   });
-  const database = openPool({
-    connectionString: databaseUrl,
-    applicationName: 'rowcast',
-    max: db.poolSize,
-    statementTimeoutMs: db.statementTimeoutMs,
-    connectTimeoutMs: db.connectTimeoutMs,
-    // What looks expensive reads a few rows of many partitions.
-    settings: { jit: 'off' },
-    log,
-  });
+  const database = openOwnPool(options, 'rowcast', db.poolSize);
   const policies = openPolicyPool(options, 'rowcast policies', config.policies.poolSize);
   const judging = openPolicyPool(options, 'rowcast judging', JUDGING_CONNECTIONS);
   const publishing = openPolicyPool(options, 'rowcast publishing', config.policies.publishPoolSize);
   const reading = openPolicyPool(options, 'rowcast reading', READING_CONNECTIONS);
+  const replayJudging = openPolicyPool(options, 'rowcast replay judging', JUDGING_CONNECTIONS);
+  const { snapshotPoolSize } = config.replay;
+  const policySnapshots = openPolicyPool(options, 'rowcast snapshots', snapshotPoolSize, true);
+  const replaying = openOwnPool(options, 'rowcast replays', config.replay.poolSize);
+  const snapshots = openOwnPool(options, 'rowcast admin snapshots', snapshotPoolSize, true);
   const announcer = new Announcer(hub);
   const settled = Promise.withResolvers<void>();
   const state = new StreamState((report) => {
-    if (report.status !== 'stalled') settled.resolve();
-    if (report.status === 'streaming') metrics.streamStarts.inc();
-    metrics.streamConnected.set(report.status === 'streaming' ? 1 : 0);
+    if (report.status === 'streaming' || report.status === 'standby') settled.resolve();
     log.info({ status: report.status, reason: report.reason }, 'the stream changed its state');
     announcer.system(report, pipeline.lagBytes);
   });
-  const pools = { database, policies, judging, publishing, reading };
+  const progress = new StreamProgress();
+  const shedding = new Shedding({ state, announcer, position: () => progress.delivered.position });
+  const ofReplays = { replaying, replayJudging, snapshots, policySnapshots };
+  const pools = { database, policies, judging, publishing, reading, ...ofReplays };
   const ephemeralTables = new EphemeralTables(database.pool);
   const shared = {
     options,
@@ -97,7 +109,10 @@ export function buildParts(options: AppOptions): Parts {
     ephemeralTables,
     hub,
     metrics,
+    quarantine: buildQuarantine(metrics),
     state,
+    progress,
+    shedding,
     announcer,
     stopping,
     settled: settled.promise,
@@ -106,31 +121,53 @@ export function buildParts(options: AppOptions): Parts {
   metrics.beforeScrape(() => {
     metrics.journalPendingBytes.set(pipeline.pendingBytes);
     metrics.confirmedLagBytes.set(pipeline.lagBytes ?? 0);
+    metrics.streamConnected.set(pipeline.epoch === null ? 0 : 1);
     metrics.epoch.set(pipeline.epoch ?? 0);
   });
   return { ...shared, pipeline };
 }
 
-function openPolicyPool({ config, policyUrl, log }: AppOptions, applicationName: string, max: number): Database {
+/** A pool under the server's own login. */
+function openOwnPool(options: AppOptions, applicationName: string, max: number, hasDeadlines = false): Database {
+  const { statementTimeoutMs } = options.config.database;
+  return openLoginPool(
+    options,
+    { connectionString: options.databaseUrl, applicationName, max, statementTimeoutMs },
+    hasDeadlines,
+  );
+}
+
+/** A pool under the login that policies run on. What a policy asks for the date means that of the database, as in any SELECT. */
+function openPolicyPool(options: AppOptions, applicationName: string, max: number, hasDeadlines = false): Database {
+  const { timeoutMs: statementTimeoutMs } = options.config.policies;
+  const login = { connectionString: options.policyUrl, unpinned: ['TimeZone'] } as const;
+  return openLoginPool(options, { ...login, applicationName, max, statementTimeoutMs }, hasDeadlines);
+}
+
+/** `hasDeadlines`: whoever uses it ends what takes too long, and needs no watching over answers. */
+function openLoginPool({ config, log }: AppOptions, login: Omit<PoolOptions, 'log'>, hasDeadlines: boolean): Database {
   return openPool({
-    connectionString: policyUrl,
-    applicationName,
-    max,
-    statementTimeoutMs: config.policies.timeoutMs,
+    ...login,
+    answerWithinMs: hasDeadlines ? undefined : login.statementTimeoutMs + ANSWER_SLACK_MS,
     connectTimeoutMs: config.database.connectTimeoutMs,
-    // Each statement is planned for one identity and run once: compiling it never pays.
+    // Statements read a few rows of many partitions, or are planned for one identity and run once: compiling never pays.
     settings: { jit: 'off' },
-    // A policy that asks for the date means that of the database, as in any SELECT.
-    unpinned: ['TimeZone'],
     log,
   });
 }
 
 /** Waits for tables to be watched completely, until the server stops. */
-export function completionOf({ options, database, stopping }: Parts): WatchCompletion {
+export function completionOf(parts: Parts): WatchCompletion {
+  const { options, database, stopping } = parts;
   return new WatchCompletion({
     pool: database.pool,
     timeoutMs: options.config.replication.watchTimeoutMs,
+    hasReached: (position) => hasReached(parts, position),
     signal: stopping.signal,
   });
+}
+
+/** Whether everything at or below `position` has been delivered. */
+export function hasReached({ progress }: Parts, position: string): boolean {
+  return (progress.delivered.position ?? '') >= position;
 }

@@ -4,13 +4,13 @@
 
 import { buildFront, type Front } from './app-gateway.ts';
 import { type AppOptions, buildParts, completionOf, MONOTONIC, type Parts } from './app-parts.ts';
+import { buildSlotWatch } from './app-pipeline.ts';
 import { CataloguePoll } from './channels/catalogue-poll.ts';
 import type { StatusReport } from './delivery/stream-status.ts';
-import type { Gateway } from './gateway/gateway.ts';
 import { polling } from './lib/polling.ts';
+import type { Position } from './lib/position.ts';
 import { type Service, supervise } from './lib/service.ts';
 import { type HistoryCounters, HistoryKeeper } from './messages/history-keeper.ts';
-import { SlotWatch } from './replication/slot-watch.ts';
 import type { Metrics } from './stats/metrics.ts';
 
 export type App = {
@@ -27,18 +27,20 @@ export type App = {
   stop(): Promise<void>;
 };
 
-const SLOT_WATCH_MS = 5_000;
-
 /** Builds and starts everything. Rejects if it cannot listen; nothing is left running then. */
 export async function startApp(options: AppOptions): Promise<App> {
   const parts = buildParts(options);
   const front = buildFront(parts);
   const { gateway } = front;
+  // Whoever is connected here gets nothing any more: elsewhere it does.
+  parts.state.listen(({ status }) => {
+    if (status === 'standby') gateway.sendAway();
+  });
   try {
     const { host, port } = await gateway.listen();
     const finished = superviseAll(parts, front);
     let stopped: Promise<void> | undefined;
-    const stop = (): Promise<void> => (stopped ??= stopAll(parts, gateway, finished));
+    const stop = (): Promise<void> => (stopped ??= stopAll(parts, front, finished));
     const status = (): StatusReport => parts.state.report;
     return { host, port, settled: parts.settled, status, finished, stop };
   } catch (error) {
@@ -57,21 +59,16 @@ async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
     pool: database.pool,
     completion: completionOf(parts),
     ephemeralTables: parts.ephemeralTables,
+    onPartitionsChanged: () => partitionTeller(parts),
     log,
   });
-  const watch = new SlotWatch({
-    pool: database.pool,
-    slot: config.replication.slot,
-    maxRetainedBytes: config.replication.maxRetainedWalBytes,
-    onRetained: (bytes) => metrics.retainedWalBytes.set(bytes),
-    log,
-  });
+  const watch = buildSlotWatch(parts);
   const services: readonly Service[] = [
     pipeline,
     review,
     new HistoryKeeper({ pool: database.pool, counters: historyCounters(metrics), now: MONOTONIC, log }),
     polling({ name: 'catalogue-poll', intervalMs: config.database.cataloguePollMs, look: () => poll.look() }),
-    polling({ name: 'slot-watch', intervalMs: SLOT_WATCH_MS, look: () => watch.look() }),
+    polling({ name: 'slot-watch', intervalMs: config.replication.slotWatchMs, look: () => watch.look() }),
   ];
   const running = services.map((service) => supervise(service, stopping.signal, { log, backoff }));
   try {
@@ -80,6 +77,11 @@ async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
     stopping.abort();
     await Promise.allSettled(running);
   }
+}
+
+function partitionTeller({ state, announcer }: Parts): ((relation: string, position: string) => void) | undefined {
+  if (state.report.status !== 'streaming') return undefined;
+  return (relation, position) => announcer.partitionsChanged(`db:${relation}`, position as Position);
 }
 
 function historyCounters(metrics: Metrics): HistoryCounters {
@@ -97,25 +99,21 @@ function historyCounters(metrics: Metrics): HistoryCounters {
 }
 
 // Sockets first, so that clients go elsewhere; then the loops, which journal what they have; the pools last.
-async function stopAll(parts: Parts, gateway: Gateway, finished: Promise<void>): Promise<void> {
+async function stopAll(parts: Parts, { gateway, replays }: Front, finished: Promise<void>): Promise<void> {
   await gateway.drain();
   parts.stopping.abort();
   await finished.catch(() => undefined);
   await gateway.close();
+  await replays.close();
   await closeParts(parts);
 }
 
-async function closeParts({
-  database,
-  policies,
-  judging,
-  publishing,
-  reading,
-  metrics,
-  stopping,
-}: Parts): Promise<void> {
+async function closeParts(parts: Parts): Promise<void> {
+  const { database, metrics, stopping } = parts;
   stopping.abort();
-  await Promise.all([policies.close(), judging.close(), publishing.close(), reading.close()]);
+  const { policies, judging, publishing, reading, replaying, replayJudging, snapshots, policySnapshots } = parts;
+  const others = [policies, judging, publishing, reading, replaying, replayJudging, snapshots, policySnapshots];
+  await Promise.all(others.map((pool) => pool.close()));
   await database.close();
   metrics.close();
 }

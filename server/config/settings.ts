@@ -5,6 +5,7 @@
 import { bytes, choice, duration, flag, integer, list, networks, text, url } from './kinds.ts';
 import { LIMIT_SETTINGS } from './limit-settings.ts';
 import { POLICY_SETTINGS } from './policy-settings.ts';
+import { REPLAY_SETTINGS } from './replay-settings.ts';
 import { optional, type Setting, secret, setting, waitTime } from './setting.ts';
 import { SOCKET_SETTINGS } from './socket-settings.ts';
 import { DELIVERY_SETTINGS, REPLICATION_SETTINGS } from './stream-settings.ts';
@@ -156,6 +157,7 @@ export const SETTINGS = {
   socket: SOCKET_SETTINGS,
   replication: REPLICATION_SETTINGS,
   delivery: DELIVERY_SETTINGS,
+  replay: REPLAY_SETTINGS,
   policies: POLICY_SETTINGS,
   webhooks: {
     allow: setting('ROWCAST_WEBHOOK_ALLOW', networks, '', 'Private networks that webhooks may reach.'),

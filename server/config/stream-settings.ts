@@ -17,6 +17,18 @@ export const REPLICATION_SETTINGS = {
     '8GiB',
     'WAL the slot may hold back: at half of it live work is shed, at all of it the slot is dropped and everyone told.',
   ),
+  slotWatchMs: setting(
+    'ROWCAST_SLOT_WATCH',
+    waitTime('5s'),
+    '5s',
+    'How often it is looked at what the slot holds back, and whether the publications are still the same.',
+  ),
+  leaseMs: setting(
+    'ROWCAST_LEASE',
+    waitTime('5s'),
+    '5s',
+    'A leading server that is silent for so long is replaced by one that waits. The same for all servers of a database.',
+  ),
   statusIntervalMs: setting(
     'ROWCAST_STATUS_INTERVAL',
     waitTime('10s'),
@@ -53,7 +65,7 @@ export const REPLICATION_SETTINGS = {
     '100ms',
     'The first wait before connecting again.',
   ),
-  reconnectMaxMs: setting('ROWCAST_RECONNECT_MAX', waitTime('10s'), '10s', 'The longest wait before connecting again.'),
+  reconnectMaxMs: setting('ROWCAST_RECONNECT_MAX', waitTime('2s'), '2s', 'The longest wait before connecting again.'),
 } as const;
 
 export const DELIVERY_SETTINGS = {

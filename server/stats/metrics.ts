@@ -84,6 +84,15 @@ function streamMetrics(registry: Registry) {
     journalPendingBytes: gauge('rowcast_journal_pending_bytes', 'Bytes of memory that wait for the journal'),
     confirmedLagBytes: gauge('rowcast_confirmed_lag_bytes', 'Bytes of WAL between its end and the confirmed position'),
     retainedWalBytes: gauge('rowcast_retained_wal_bytes', 'Bytes of WAL that the slot holds back'),
+    slotLagBytes: gauge('rowcast_slot_lag_bytes', 'Bytes of WAL between its end and what the slot has confirmed'),
+    sheddings: counter(
+      'rowcast_sheddings_total',
+      'How often live work was shed because the slot held back too much WAL',
+    ),
+    blownFuses: counter(
+      'rowcast_blown_fuses_total',
+      'How often the slot was given up because it held back too much WAL',
+    ),
     epoch: gauge('rowcast_epoch', 'The current epoch'),
   };
 }
@@ -105,6 +114,13 @@ function fanOutMetrics(registry: Registry) {
       'rowcast_quarantines_total',
       'Policies or filters that took too long, and were left alone for a while',
     ),
+    replaysUnderWay: gauge('rowcast_replays', 'Subscriptions on their way to being live, by replay or snapshot'),
+    replayedMessages: counter('rowcast_replayed_messages_total', 'Messages sent from history to who resumed'),
+    replayOverflows: counter(
+      'rowcast_replay_overflows_total',
+      'Replays that began again at the end of history, for what came meanwhile did not fit into memory',
+    ),
+    snapshotRows: counter('rowcast_snapshot_rows_total', 'Rows sent in snapshots'),
     quarantined: gauge('rowcast_quarantined', 'Policies or filters that are left alone now'),
     ephemeralMessages: counter('rowcast_ephemeral_messages_total', 'Messages fanned out that are not persisted'),
     journaledMessages: counter(
