@@ -84,8 +84,10 @@ export type SubscriptionStatus =
       readonly position: Position;
       readonly warnings: readonly Warning[];
     }
-  /** The replay since the last position is through. */
+  /** The replay since the last position is through: nothing is missed from here on. Only where `since` was asked for. */
   | { readonly type: 'live'; readonly position: Position }
+  /** The server left messages out to save itself; they are being asked for, as after a reconnect. */
+  | { readonly type: 'behind' }
   /** Messages may be missing: load the data again. */
   | { readonly type: 'gap'; readonly reason: string; readonly from: Position | null; readonly to: Position }
   /** The connection is gone; it is being made again. */
@@ -127,6 +129,67 @@ export interface Subscription {
   unsubscribe(): Promise<void>;
 }
 
+/** One change of a live copy, after it was applied. */
+export type TableChange<Row = Record<string, unknown>> =
+  | { readonly type: 'insert'; readonly row: Row; readonly old: null }
+  /** `old` is the row as the copy held it, under its former key if that changed. */
+  | { readonly type: 'update'; readonly row: Row; readonly old: Row }
+  | { readonly type: 'delete'; readonly row: null; readonly old: Row }
+  /** No row is left. */
+  | { readonly type: 'truncate'; readonly row: null; readonly old: null }
+  /** All rows were replaced by those of a snapshot. */
+  | { readonly type: 'reset'; readonly row: null; readonly old: null };
+
+/**
+ * `loading`: the first rows are on their way. `live`: the rows are those of the table, and every change arrives.
+ * `stale`: they are those of a moment ago; the connection is lost, or what was missed is being fetched. `ended`: closed,
+ * refused, or ended by the server.
+ */
+export type TableStatus = 'loading' | 'live' | 'stale' | 'ended';
+
+export interface TableOptions {
+  /** Schema of the table; default `public`. */
+  readonly schema?: string;
+  readonly where?: Where;
+  /** Columns wanted; the key is always among them. */
+  readonly columns?: readonly string[];
+  /** Columns that name a row; default: those that the server says, the primary key as a rule. */
+  readonly key?: readonly string[];
+}
+
+/** Rows of a table that are visible to this client, kept up to date. */
+export interface LiveTable<Row = Record<string, unknown>> {
+  /** In the order in which they came; a change leaves a row in its place. The same array until something changes. */
+  readonly rows: readonly Row[];
+  readonly size: number;
+  readonly status: TableStatus;
+  /** Why it ended, unless it was closed. */
+  readonly error: RowcastError | null;
+  /** What the server says will not come, e.g. rows that leave the view without REPLICA IDENTITY FULL. */
+  readonly warnings: readonly Warning[];
+  /** The last position seen. */
+  readonly position: Position | null;
+  /** Resolves when it is live for the first time; rejects with a RowcastError if it never will be. */
+  readonly ready: Promise<void>;
+  /** The row with this key: a value, or an object with the columns of the key if there are several. */
+  get(key: unknown): Row | undefined;
+  /**
+   * Whether all columns of a row are there: a row larger than a message has its key alone, and a large value that
+   * Postgres did not send again may be unknown.
+   */
+  isWhole(row: Row): boolean;
+  /** Listens to changes; returns the function that stops it. */
+  onChange(listener: (change: TableChange<Row>) => void): () => void;
+  onStatus(listener: (status: TableStatus) => void): () => void;
+  /**
+   * Takes all rows anew: after something else than the table changed what may be seen, e.g. a membership or the claims
+   * of a renewed token. Another user or role is noticed by itself.
+   */
+  refresh(): void;
+  /** Ends it; the rows stay as they are. */
+  close(): Promise<void>;
+}
+
 export type ClientStatus = 'idle' | 'connecting' | 'connected' | 'waiting' | 'closed';
 
 export interface ClientEvents {
@@ -136,7 +199,10 @@ export interface ClientEvents {
    * listener of the application threw is thrown again, outside of the client.
    */
   error: (error: RowcastError) => void;
-  /** The server's stream from the database: `streaming`, `stalled`, `slot_lost`, `standby`. */
+  /**
+   * The server's stream from the database: `streaming`, `stalled`, `slot_lost`, `standby`. On a new connection it is
+   * streaming unless this says otherwise.
+   */
   system: (frame: { readonly status: string; readonly lagBytes: number | null; readonly since: string }) => void;
   /** A token given as text is about to expire: call `authenticate` with another. */
   tokenExpiring: (frame: { readonly expiresAt: string }) => void;
@@ -185,6 +251,11 @@ export interface Client {
   /** Connects if need be. Survives reconnects: the handle stays the same, missed messages are asked for. */
   subscribe<Payload = unknown>(channel: string, options?: SubscribeOptions<Payload>): Subscription;
   /**
+   * A live copy of a table: `posts`, or `audit.posts`, written as in the channel `db:<name>`. Takes new rows by itself
+   * whenever what was missed cannot be had.
+   */
+  table<Row = Record<string, unknown>>(name: string, options?: TableOptions): LiveTable<Row>;
+  /**
    * Publishes any JSON (default null); needs no subscription. Resolves once it is committed. Rejects with a RowcastError:
    * what is `retryable`, like a connection that is lost or not there (`disconnected`), may or may not have been
    * published, and is safe to repeat with an `id`.
@@ -200,7 +271,10 @@ export interface Client {
   close(): Promise<void>;
 }
 
-/** `code` is that of an error frame, or `closed`, `disconnected`, `gave_up`, `listener_failed`. */
+/**
+ * `code` is that of an error frame, the reason of an `unsubscribed` frame, or `closed`, `disconnected`, `gave_up`,
+ * `listener_failed`, `no_key`, `token_failed`.
+ */
 export declare class RowcastError extends Error {
   readonly code: string;
   readonly retryable: boolean;

@@ -97,6 +97,8 @@ function describeStatus(status: SubscriptionStatus): string {
       return 'live';
     case 'gap':
       return `messages may be missing (${status.reason})`;
+    case 'behind':
+      return 'left behind by the server, catching up';
     case 'disconnected':
       return 'disconnected';
     case 'ended':

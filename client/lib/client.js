@@ -1,18 +1,18 @@
 // @ts-check
-// Owns the client's life: connect, authenticate, subscribe to everything again, and after each end what its
-// close code asks for. One loop, one link at a time.
+// Owns the client's life: connect, authenticate, subscribe to everything again, and after each end what it asks for.
 
 import { Backoff } from './backoff.js';
-import { reactionTo } from './close-rules.js';
 import { Emitter } from './emitter.js';
-import { lastWordOn } from './last-word.js';
-import { disconnected, errorOf, Link } from './link.js';
+import { KnownIdentity } from './known-identity.js';
+import { isLimited, lastWordOn } from './last-word.js';
+import { closed, disconnected, errorOf, Link } from './link.js';
+import { LiveTable } from './live-table.js';
 import { RowcastError } from './rowcast-error.js';
 import { socketUrl } from './socket-url.js';
 import { ClientSubscription } from './subscription.js';
 import { Subscriptions } from './subscriptions.js';
 import { currentToken } from './token-source.js';
-import { wait } from './wait.js';
+import { wait, within } from './wait.js';
 
 /**
  * @typedef {import('../rowcast.d.ts').Client} Client
@@ -35,8 +35,7 @@ export class RealtimeClient {
   #stop = new AbortController();
   /** @type {ClientStatus} */
   #status = 'idle';
-  /** @type {{ userId: string | null, role: string } | null} */
-  #identity = null;
+  #identity = new KnownIdentity();
   /** @type {Link | undefined} */
   #link = undefined;
   /** @type {Promise<void> | undefined} */
@@ -70,7 +69,7 @@ export class RealtimeClient {
   }
 
   get identity() {
-    return this.#identity;
+    return this.#identity.current;
   }
 
   /** @returns {Promise<void>} */
@@ -89,9 +88,23 @@ export class RealtimeClient {
       onUnsubscribe: (gone) => this.#subscriptions.remove(gone, this.#link),
     });
     if (this.#stop.signal.aborted) subscription.end(closed());
-    else this.#subscriptions.add(subscription, this.#status === 'connected' ? this.#link : undefined);
+    else this.#subscriptions.add(subscription, this.#openLink());
     this.connect();
     return subscription;
+  }
+
+  /**
+   * @param {string} name
+   * @param {import('../rowcast.d.ts').TableOptions} [options]
+   */
+  table(name, options = {}) {
+    return /** @type {any} */ (
+      new LiveTable(options, {
+        subscribe: (more) => this.subscribe(`db:${name}`, more),
+        renew: (subscription) => this.#subscriptions.renewRows(this.#openLink(), [subscription]),
+        guard: (call) => this.#emitter.guard(call),
+      })
+    );
   }
 
   /**
@@ -162,7 +175,10 @@ export class RealtimeClient {
       if (told !== undefined && told.code !== 'disconnected') this.#emitter.emit('error', told);
       if (lastWord !== undefined) return this.#finish(lastWord);
       this.#setStatus('waiting');
-      await wait(Math.max(this.#backoff.next(), this.#leastWaitMs(ending)), this.#stop.signal);
+      await wait(
+        Math.max(this.#backoff.next(), isLimited(ending) ? this.#options.tooManyFramesWaitMs : 0),
+        this.#stop.signal,
+      );
     }
   }
 
@@ -172,7 +188,7 @@ export class RealtimeClient {
    */
   async #live() {
     this.#setStatus('connecting');
-    const link = this.#openLink();
+    const link = this.#makeLink();
     this.#link = link;
     const timer = setTimeout(() => link.close(), this.#options.connectTimeoutMs);
     /** @type {RowcastError | undefined} */
@@ -186,7 +202,7 @@ export class RealtimeClient {
     clearTimeout(timer);
     await entered;
     this.#link = undefined;
-    this.#identity = null;
+    this.#identity.lost();
     this.#subscriptions.onDisconnected();
     return { ...end, failure };
   }
@@ -207,10 +223,16 @@ export class RealtimeClient {
     const token = await Promise.race([currentToken(this.#token), link.ended.then(() => undefined)]);
     if (token === undefined) return;
     const { userId = null, role = '' } = await link.request({ type: 'auth', token });
-    this.#identity = { userId, role };
+    // Rows that one user sees are not another's.
+    if (this.#identity.isAnother({ userId, role })) this.#subscriptions.renewRows(link);
   }
 
+  /** The link, if frames can be sent on it. */
   #openLink() {
+    return this.#status === 'connected' ? this.#link : undefined;
+  }
+
+  #makeLink() {
     const { webSocket, idleMs, pongTimeoutMs } = this.#options;
     /** @type {Link} */
     const link = new Link({
@@ -232,11 +254,12 @@ export class RealtimeClient {
       case 'error':
         return this.#emitter.emit('error', errorOf(frame));
       case 'system':
+        if (frame.status === 'streaming') this.#subscriptions.retryNow();
         return this.#emitter.emit('system', /** @type {any} */ (frame));
       case 'token_expiring':
         return this.#renew(/** @type {any} */ (frame), link);
       default:
-        return this.#subscriptions.receive(frame);
+        return this.#subscriptions.receive(frame, link);
     }
   }
 
@@ -248,12 +271,6 @@ export class RealtimeClient {
     if (typeof this.#token !== 'function') return this.#emitter.emit('tokenExpiring', frame);
     // If it fails, the server closes the connection in its time, and the callback is asked again.
     this.#sendToken(link).catch((error) => this.#emitter.emit('error', error));
-  }
-
-  /** @param {Ending} ending */
-  #leastWaitMs({ code, failure }) {
-    const isLimited = reactionTo(code) === 'resume_later' || failure?.code === 'rate_limited';
-    return isLimited ? this.#options.tooManyFramesWaitMs : 0;
   }
 
   /** @param {RowcastError} error */
@@ -281,17 +298,3 @@ const DEFAULTS = {
   idleMs: 30_000,
   pongTimeoutMs: 10_000,
 };
-
-/**
- * @param {number} ms
- * @param {Promise<unknown>} promise
- */
-async function within(ms, promise) {
-  const timeout = new AbortController();
-  await Promise.race([promise, wait(ms, timeout.signal)]);
-  timeout.abort();
-}
-
-function closed() {
-  return new RowcastError('closed', 'The client was closed');
-}

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the decision not to come back: when the same again would end the same way, and no other token is to be
-// had.
+// Owns what an ending says about coming back: not at all, when the same again would end the same way and no other
+// token is to be had, or later than usual.
 
 import { reactionTo } from './close-rules.js';
 import { RowcastError } from './rowcast-error.js';
@@ -22,4 +22,12 @@ export function lastWordOn({ code, reason, failure }, token) {
   if (reaction === 'stop') return new RowcastError('gave_up', `The server closed with ${code}: ${reason}`);
   if (reaction !== 'new_token' || canRenew) return undefined;
   return new RowcastError('token_expired', `The server closed with ${code}: ${reason}; it wants another token`);
+}
+
+/**
+ * Whether the server wants to be left alone for a while.
+ * @param {Ending} ending
+ */
+export function isLimited({ code, failure }) {
+  return reactionTo(code) === 'resume_later' || failure?.code === 'rate_limited';
 }

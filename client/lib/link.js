@@ -159,3 +159,7 @@ export function errorOf(frame) {
 export function disconnected() {
   return new RowcastError('disconnected', 'The connection ended', { retryable: true });
 }
+
+export function closed() {
+  return new RowcastError('closed', 'The client was closed');
+}

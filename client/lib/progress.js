@@ -42,6 +42,25 @@ export class Progress {
     this.#position = position;
     return true;
   }
+
+  /**
+   * Moves on to where the server stands. What it has not sent yet, though it was seen, are duplicates to come; but
+   * positions of another epoch say nothing about them.
+   * @param {string} position
+   */
+  meet(position) {
+    if (epochOf(position) === epochOf(this.#position)) this.reach(position);
+    else this.startAt(position);
+  }
+
+  /**
+   * Goes on from `position`, also where it lies behind: a server that does not know what was seen counts anew, and
+   * what it sends from there on is no duplicate.
+   * @param {string} position
+   */
+  startAt(position) {
+    this.#position = position;
+  }
 }
 
 /**
@@ -51,4 +70,9 @@ export class Progress {
  */
 function isPosition(text) {
   return text !== null && /^[0-9a-f]{8}-[0-9a-f]{16}-[0-9a-f]{8}$/.test(text);
+}
+
+/** @param {string | null} position */
+function epochOf(position) {
+  return isPosition(position) ? position.slice(0, 8) : null;
 }

@@ -3,13 +3,17 @@
 // what it has seen, and ends once.
 
 import { Progress } from './progress.js';
+import { Retry } from './retry.js';
 import { RowcastError } from './rowcast-error.js';
 
 /**
  * @typedef {import('../rowcast.d.ts').Subscription} Subscription
- * @typedef {import('../rowcast.d.ts').SubscribeOptions<any>} SubscribeOptions
  * @typedef {import('../rowcast.d.ts').SubscriptionStatus} SubscriptionStatus
  * @typedef {import('./link.js').Frame} Frame
+ * @typedef {import('../rowcast.d.ts').SubscribeOptions<any> & {
+ *   onSnapshot?: (frame: Frame) => void,
+ *   onEnd?: (error: RowcastError) => void,
+ * }} SubscribeOptions with `onSnapshot` rows are asked for wherever what was missed cannot be had
  * @typedef {{
  *   guard: (call: () => void) => void,
  *   onUnsubscribe: (subscription: ClientSubscription) => Promise<void>,
@@ -24,6 +28,10 @@ export class ClientSubscription {
   #isEnded = false;
   /** @type {string | null} */
   #id = null;
+  /** Until `live`, messages lie behind those that are sent to others. */
+  #isCatchingUp = false;
+  /** Whether the rows of the last snapshot are complete, and everything after them was seen. */
+  #isWhole = false;
   /** @type {() => void} */
   #resolveReady = () => {};
   /** @type {(error: RowcastError) => void} */
@@ -39,6 +47,7 @@ export class ClientSubscription {
     this.#options = options;
     this.#owner = owner;
     this.#progress = new Progress(options.since);
+    this.retry = new Retry();
     /** @type {Promise<void>} */
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -65,37 +74,59 @@ export class ClientSubscription {
     return this.#options.filter?.schema ?? 'public';
   }
 
+  get hasSnapshots() {
+    return this.#options.onSnapshot !== undefined;
+  }
+
   /**
    * The frame that asks for it, with `since` where something was seen.
    * @returns {Frame}
    */
   request() {
     const { filter, echo } = this.#options;
-    const since = this.position;
+    const since = this.#since();
     return {
       type: 'subscribe',
       channel: this.channel,
       ...(filter === undefined ? {} : { filter }),
       ...(echo === undefined ? {} : { echo }),
+      ...(this.hasSnapshots ? { snapshot: true } : {}),
       ...(since === null ? {} : { since }),
     };
   }
 
-  /** @param {Frame} frame */
+  /**
+   * True if it has to be asked for anew: its rows were given up while the reply was on its way.
+   * @param {Frame} frame
+   */
   onSubscribed({ subscriptionId, position, recovered, reason, warnings }) {
+    if (recovered === true && this.hasSnapshots && !this.#isWhole) return true;
     const from = this.position;
     this.#id = subscriptionId;
+    // Of a snapshot that was cut nothing can be resumed: it holds some of the changes after its position, and not others.
+    if (recovered !== true) this.#isWhole = false;
+    this.#isCatchingUp = recovered !== undefined || this.hasSnapshots;
+    if (!this.#isCatchingUp) this.retry.succeeded();
     this.#resolveReady();
     this.#tell({ type: 'subscribed', subscriptionId, position, warnings: warnings ?? [] });
     // While a replay is on its way, the last position is that of its last message.
-    if (recovered === true) return;
-    this.#progress.reach(position);
+    if (recovered === true) return false;
+    this.#progress.startAt(position);
     if (recovered === false) this.#tell({ type: 'gap', reason, from, to: position });
+    return false;
+  }
+
+  /** @param {Frame} frame */
+  onSnapshot(frame) {
+    if (!this.#isEnded) this.#owner.guard(() => this.#options.onSnapshot?.(frame));
   }
 
   /** @param {Frame} frame */
   onLive({ position }) {
-    this.#progress.reach(position);
+    this.#isCatchingUp = false;
+    this.#isWhole = true;
+    this.retry.succeeded();
+    this.#progress.meet(position);
     this.#tell({ type: 'live', position });
   }
 
@@ -106,10 +137,31 @@ export class ClientSubscription {
     this.#owner.guard(() => this.#options.onMessage?.(message));
   }
 
-  /** @param {Frame} frame */
+  /**
+   * True if it has to be asked for again, for then it can be made whole.
+   * @param {Frame} frame
+   */
   onGap({ reason, from, to }) {
-    this.#progress.reach(to);
+    // What the server withheld is in history.
+    if (reason === 'wal_fuse') return this.leave();
+    if (reason === 'epoch_changed' && !this.#isCatchingUp) this.#progress.startAt(to);
+    // A replay comes to the gap later; what lies before it is still on its way.
+    else if (!this.#isCatchingUp) this.#progress.reach(to);
     this.#tell({ type: 'gap', reason, from, to });
+    return this.hasSnapshots && this.forgetRows();
+  }
+
+  /** The rows of its snapshot are not what is to be seen any more. Returns true: it has to be asked for again. */
+  forgetRows() {
+    this.#isWhole = false;
+    return this.leave();
+  }
+
+  /** It is no longer what the server knows by its id, and will be asked for again. Returns true. */
+  leave() {
+    this.#id = null;
+    this.#tell({ type: 'behind' });
+    return true;
   }
 
   onDisconnected() {
@@ -128,6 +180,7 @@ export class ClientSubscription {
     this.#isEnded = true;
     this.#id = null;
     this.#rejectReady(error);
+    this.#owner.guard(() => this.#options.onEnd?.(error));
   }
 
   /** @returns {Promise<void>} */
@@ -136,6 +189,10 @@ export class ClientSubscription {
     this.#isEnded = true;
     this.#rejectReady(new RowcastError('closed', 'Unsubscribed before it was subscribed'));
     return this.#owner.onUnsubscribe(this);
+  }
+
+  #since() {
+    return this.hasSnapshots && !this.#isWhole ? null : this.position;
   }
 
   /** @param {SubscriptionStatus} status */

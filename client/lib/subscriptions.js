@@ -1,7 +1,6 @@
 // @ts-check
 // Owns the subscriptions of a client, and which of them a frame is for. They outlive links; ids do not.
 
-import { Backoff } from './backoff.js';
 import { RowcastError } from './rowcast-error.js';
 import { wait } from './wait.js';
 
@@ -11,14 +10,16 @@ import { wait } from './wait.js';
  * @typedef {import('./subscription.js').ClientSubscription} ClientSubscription
  */
 
-const RETRY = { initialMs: 500, maxMs: 30_000 };
-
 export class Subscriptions {
   #onError;
   /** @type {Set<ClientSubscription>} */
   #all = new Set();
   /** @type {Map<string, ClientSubscription>} */
   #byId = new Map();
+  /** Waits after a refusal, and those before it is asked for anew. @type {Set<AbortController>} */
+  #refused = new Set();
+  /** @type {Set<AbortController>} */
+  #renewed = new Set();
 
   /** @param {(error: RowcastError) => void} onError */
   constructor(onError) {
@@ -53,24 +54,52 @@ export class Subscriptions {
     for (const subscription of this.#all) this.#ask(subscription, link);
   }
 
-  /** @param {Frame} frame */
-  receive(frame) {
+  /**
+   * @param {Frame} frame
+   * @param {Link} link
+   */
+  receive(frame, link) {
     switch (frame.type) {
       case 'message':
         for (const subscription of this.#targets(frame)) subscription.onMessage(frame);
         return;
-      case 'gap':
-        for (const subscription of this.#targets(frame)) subscription.onGap(frame);
-        return;
+      case 'snapshot':
+        return this.#byId.get(frame.subscriptionId)?.onSnapshot(frame);
       case 'live':
         return this.#byId.get(frame.subscriptionId)?.onLive(frame);
+      case 'gap':
+        for (const subscription of this.#targets(frame)) {
+          const id = subscription.subscriptionId;
+          if (subscription.onGap(frame)) this.#askAnew(subscription, id, link);
+        }
+        return;
       case 'unsubscribed':
-        return this.#onEnded(frame);
+        return this.#onEnded(frame, link);
     }
+  }
+
+  /**
+   * Takes new rows for `subscription`, or for all that have rows: what may be seen is not what it was.
+   * @param {Link | undefined} link
+   * @param {Iterable<ClientSubscription>} [subscriptions]
+   */
+  renewRows(link, subscriptions = this.#all) {
+    for (const subscription of subscriptions) {
+      if (!subscription.hasSnapshots || subscription.isEnded) continue;
+      const id = subscription.subscriptionId;
+      subscription.forgetRows();
+      if (id !== null && link !== undefined) this.#askAnew(subscription, id, link);
+    }
+  }
+
+  /** Asks at once for what was refused for the moment: the server can be asked again. */
+  retryNow() {
+    for (const waiting of this.#refused) waiting.abort();
   }
 
   onDisconnected() {
     this.#byId.clear();
+    this.#endWaits();
     for (const subscription of this.#all) subscription.onDisconnected();
   }
 
@@ -79,6 +108,7 @@ export class Subscriptions {
     for (const subscription of this.#all) subscription.end(error);
     this.#all.clear();
     this.#byId.clear();
+    this.#endWaits();
   }
 
   /**
@@ -87,9 +117,6 @@ export class Subscriptions {
    * @param {Link} link
    */
   async #ask(subscription, link) {
-    const backoff = new Backoff(RETRY);
-    const over = new AbortController();
-    link.ended.then(() => over.abort());
     while (!link.isEnded && !subscription.isEnded) {
       try {
         await link.request(subscription.request(), (reply) => this.#onSubscribed(subscription, reply, link));
@@ -98,8 +125,26 @@ export class Subscriptions {
         if (link.isEnded) return;
         this.#onRefused(subscription, /** @type {RowcastError} */ (error));
       }
-      await wait(backoff.next(), over.signal);
+      await pause(subscription, this.#refused);
     }
+  }
+
+  /**
+   * Ends it under the id that the server knows, and asks for it again a little later: all other clients may be
+   * doing the same.
+   * @param {ClientSubscription} subscription
+   * @param {string | null} id
+   * @param {Link} link
+   */
+  async #askAnew(subscription, id, link) {
+    if (id !== null) this.#byId.delete(id);
+    if (id !== null) endOnServer(id, link);
+    await pause(subscription, this.#renewed);
+    if (!link.isEnded && this.#all.has(subscription)) await this.#ask(subscription, link);
+  }
+
+  #endWaits() {
+    for (const waiting of [...this.#refused, ...this.#renewed]) waiting.abort();
   }
 
   /**
@@ -110,7 +155,7 @@ export class Subscriptions {
   #onSubscribed(subscription, reply, link) {
     if (subscription.isEnded) return void endOnServer(reply.subscriptionId, link);
     this.#byId.set(reply.subscriptionId, subscription);
-    subscription.onSubscribed(reply);
+    if (subscription.onSubscribed(reply)) this.#askAnew(subscription, reply.subscriptionId, link);
   }
 
   /**
@@ -124,11 +169,19 @@ export class Subscriptions {
     subscription.end(error);
   }
 
-  /** @param {Frame} frame */
-  #onEnded({ subscriptionId, reason }) {
+  /**
+   * @param {Frame} frame
+   * @param {Link} link
+   */
+  #onEnded({ subscriptionId, reason }, link) {
     const subscription = this.#byId.get(subscriptionId);
     if (subscription === undefined) return;
     this.#byId.delete(subscriptionId);
+    if (reason === 'snapshot_failed' || reason === 'replay_failed') {
+      if (reason === 'snapshot_failed') subscription.forgetRows();
+      else subscription.leave();
+      return void this.#askAnew(subscription, null, link);
+    }
     this.#all.delete(subscription);
     subscription.end(new RowcastError(reason ?? 'unsubscribed', 'The server ended the subscription'));
   }
@@ -149,6 +202,17 @@ export class Subscriptions {
     if (onChannel.length < 2 || typeof payload?.schema !== 'string') return onChannel;
     return onChannel.filter((subscription) => subscription.schema === payload.schema);
   }
+}
+
+/**
+ * @param {ClientSubscription} subscription
+ * @param {Set<AbortController>} waits
+ */
+async function pause({ retry }, waits) {
+  const waiting = new AbortController();
+  waits.add(waiting);
+  await wait(retry.next(), waiting.signal);
+  waits.delete(waiting);
 }
 
 /**

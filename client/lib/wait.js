@@ -19,3 +19,14 @@ export function wait(ms, signal) {
     signal.addEventListener('abort', done, { once: true });
   });
 }
+
+/**
+ * Resolves when `promise` is settled, or after `ms`.
+ * @param {number} ms
+ * @param {Promise<unknown>} promise
+ */
+export async function within(ms, promise) {
+  const timeout = new AbortController();
+  await Promise.race([promise, wait(ms, timeout.signal)]);
+  timeout.abort();
+}

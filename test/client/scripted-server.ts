@@ -47,3 +47,28 @@ function replyTo({ type, channel, event }: Record<string, unknown>): object | un
   if (type === 'publish') return { type: 'published', messageId: 'm', channel, event };
   return type === 'ping' ? { type: 'pong' } : undefined;
 }
+
+export type Asked = Readonly<Record<string, unknown>>;
+/** Sends a frame about the subscription; `ref` makes it the reply. */
+export type Tell = (frame: Readonly<Record<string, unknown>>) => void;
+
+/** Answers auth and pings, and hands on each `subscribe` and `unsubscribe` with the means to answer. */
+export function subscribable(socket: WebSocket, onSubscribe: (frame: Asked, tell: Tell) => void): void {
+  socket.on('message', (data) => {
+    const frame = JSON.parse(data.toString()) as Asked;
+    const tell: Tell = (more) => socket.send(JSON.stringify({ channel: frame.channel, subscriptionId: 's', ...more }));
+    if (frame.type === 'auth') return tell({ type: 'auth_success', userId: 'u', role: 'r', ref: frame.ref });
+    if (frame.type === 'ping') return tell({ type: 'pong', ref: frame.ref });
+    if (frame.type === 'unsubscribe') tell({ type: 'unsubscribed', ref: frame.ref });
+    onSubscribe(frame, tell);
+  });
+}
+
+/** The position of the first entry of the transaction at `lsn`. */
+export function positionAt(lsn: number, epoch = 1): string {
+  return `${hex(epoch, 8)}-${hex(lsn, 16)}-00000000`;
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
+}
