@@ -7,5 +7,6 @@ import { history } from './cases/history.ts';
 import { journal } from './cases/journal.ts';
 import { latency } from './cases/latency.ts';
 import { publish } from './cases/publish.ts';
+import { slowReaders } from './cases/slow-readers.ts';
 
-export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish, history];
+export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish, slowReaders, history];

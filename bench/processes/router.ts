@@ -7,6 +7,7 @@ import { TypeResolver } from '../../server/changes/type-resolver.ts';
 import { clientConfig } from '../../server/db/pools.ts';
 import { Dispatcher } from '../../server/delivery/dispatcher.ts';
 import { JournalQueue } from '../../server/delivery/journal-queue.ts';
+import { StreamProgress } from '../../server/delivery/stream-progress.ts';
 import { Connection } from '../../server/hub/connection.ts';
 import { Hub } from '../../server/hub/hub.ts';
 import { endOfTransaction, toEpoch, ZERO_LSN } from '../../server/lib/position.ts';
@@ -111,8 +112,9 @@ function openDispatcher(hub: Hub, queue: JournalQueue, tally: Tally): Dispatcher
     }),
     // The one subscriber is an admin, so nobody has to be judged.
     judge: { judge: () => Promise.reject(new Error('an admin needs no decision')) },
+    isShedding: () => false,
     announcer: { withheld: () => undefined },
-    position: endOfTransaction(EPOCH, ZERO_LSN),
+    progress: startOfStream(),
     drainWaitMs: 50,
     maxStretchBytes: 128 * 1024,
     maxPayloadBytes: MAX_PAYLOAD_BYTES,
@@ -128,6 +130,12 @@ function openDispatcher(hub: Hub, queue: JournalQueue, tally: Tally): Dispatcher
     isPersisted: () => true,
     log: SILENT,
   });
+}
+
+function startOfStream(): StreamProgress {
+  const progress = new StreamProgress();
+  progress.delivered.reset(endOfTransaction(EPOCH, ZERO_LSN));
+  return progress;
 }
 
 async function dropAll(queue: JournalQueue, signal: AbortSignal): Promise<void> {
