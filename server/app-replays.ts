@@ -46,8 +46,7 @@ export function buildReplays(parts: Parts): BuiltReplays {
 }
 
 function optionsOf(parts: Parts): ReplaysOptions {
-  const { options, database, replaying, snapshots, policySnapshots, hub, metrics, progress, pipeline, stopping } =
-    parts;
+  const { options, database, replaying, snapshots, policySnapshots, hub, metrics, progress, stopping } = parts;
   const { config, log } = options;
   const { replay, socket } = config;
   const types = new TypeResolver((oids) => readTypes(database.pool, oids));
@@ -75,7 +74,6 @@ function optionsOf(parts: Parts): ReplaysOptions {
     }),
     plan: snapshotPlanner({ pool: replaying.pool, rules, types, maxRowBytes: socket.maxMessageBytes }),
     readWalEnd: () => readWalEnd(replaying.pool),
-    knownWalEnd: () => pipeline.walEnd,
     counters: {
       replayed: (messages) => metrics.replayedMessages.inc(messages),
       overflown: () => metrics.replayOverflows.inc(),

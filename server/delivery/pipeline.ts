@@ -82,11 +82,6 @@ export class Pipeline implements Service {
     return this.#running?.queue.bytes ?? 0;
   }
 
-  /** The end of the WAL as the stream knows it; null while nothing streams. */
-  get walEnd(): Lsn | null {
-    return this.#running?.source.stream.walEnd ?? null;
-  }
-
   /** The epoch of the stream; null while nothing streams. */
   get epoch(): number | null {
     return this.#running?.source.start.epoch ?? null;

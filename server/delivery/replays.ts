@@ -7,8 +7,7 @@ import type { GroupSpec } from '../hub/group-spec.ts';
 import type { Group, Subscription } from '../hub/subscription.ts';
 import { Backoff, pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Lsn, Position } from '../lib/position.ts';
-import { parsePosition } from '../lib/position.ts';
+import type { Position } from '../lib/position.ts';
 import { justBelow } from '../messages/position-span.ts';
 import type { ResumePoint, ResumePoints } from '../messages/resume-point.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
@@ -23,8 +22,6 @@ export type ReplaysOptions = ReplayDeps &
     readonly points: ResumePoints;
     readonly source: ReplaySourceOptions;
     readonly held: HeldBytes;
-    /** The end of the WAL as the stream knows it; null while nothing streams. */
-    readonly knownWalEnd: () => Lsn | null;
     /** Whether a failure of the database passes by itself. */
     readonly isPassing: (failure: unknown) => boolean;
     readonly log: Logger;
@@ -65,7 +62,7 @@ export class Replays {
     if (point.isById && tableOid !== null && !(await this.#isSeen(channel, spec, tableOid, point.position))) {
       return { kind: 'unrecovered', reason: 'unknown' };
     }
-    return this.#isAheadOfAll(point.position) ? { kind: 'unrecovered', reason: 'unknown' } : point;
+    return point;
   }
 
   /** What a subscription begins with that is not live at once. */
@@ -138,16 +135,6 @@ export class Replays {
     hub.unsubscribe(subscription);
     hub.send(connection, encodeErrorFrame({ code, message }, { channel }));
     hub.send(connection, encodeServerFrame({ type: 'unsubscribed', channel, subscriptionId: id, reason }));
-  }
-
-  // Nothing of this epoch can lie behind the end of the WAL: whoever names it was told of no such position.
-  #isAheadOfAll(position: Position): boolean {
-    const { progress, knownWalEnd } = this.#options;
-    const delivered = progress.delivered.position;
-    if (delivered !== undefined && position <= delivered) return false;
-    const walEnd = knownWalEnd();
-    const lsn = parsePosition(position)?.lsn;
-    return walEnd !== null && walEnd > 0n && lsn !== undefined && lsn >= walEnd;
   }
 
   /** Whether the change at `position` is told to such a subscriber at all. */

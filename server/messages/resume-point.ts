@@ -3,7 +3,7 @@
 
 import type { Pool } from 'pg';
 import { must } from '../lib/assert.ts';
-import { formatPosition, type Position, parsePosition } from '../lib/position.ts';
+import { formatPosition, type Position, parseLsn, parsePosition } from '../lib/position.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
 import { positionOfMessageId } from '../protocol/message-id.ts';
 import type { UnrecoveredReason } from '../protocol/server-frame.ts';
@@ -21,11 +21,12 @@ type Facts = {
   persist: boolean | null;
   floor: string | null;
   named_position: string | null;
+  wal_end: string;
 };
 
 // $1 canonical channel, $2 relation or null, $3 id of a message or null.
 const FACTS = `
-  select k.epoch::text as epoch, k.system_identifier,
+  select k.epoch::text as epoch, k.system_identifier, pg_catalog.pg_current_wal_insert_lsn()::text as wal_end,
     (select d.persist from realtime.deciding_channel($1) as d) as persist,
     case when $2::text is null then ${floorSql('messages', '$1::text')} else ${floorSql('changes', '$2::text')} end as floor,
     (select m.position from realtime.messages as m
@@ -52,7 +53,10 @@ export class ResumePoints {
     if (facts.persist === false) return unrecovered('not_persisted');
     const position = isPosition ? since : await this.#positionOf(since, relation, facts);
     if (position === null) return unrecovered('unknown');
-    if (parsePosition(position)?.epoch !== Number(facts.epoch)) return unrecovered('epoch_changed');
+    const { epoch, lsn } = must(parsePosition(position), `a position in ${position}`);
+    if (epoch !== Number(facts.epoch)) return unrecovered('epoch_changed');
+    // Nothing lies behind the end of the WAL: whoever names it was told of no such position.
+    if (lsn >= must(parseLsn(facts.wal_end), 'the end of the WAL')) return unrecovered('unknown');
     if (facts.floor !== null && position < facts.floor) return unrecovered('expired');
     return { kind: 'from', position: position as Position, isById: !isPosition };
   }
