@@ -12,16 +12,29 @@ export type Plant = {
 };
 
 const variable = process.env.ROWCAST_TEST_PLANT;
-if (variable !== undefined) plant(JSON.parse(variable) as Plant);
+if (variable !== undefined) plant(JSON.parse(variable) as Plant[]);
 
-function plant({ file, find, replace }: Plant): void {
+function plant(plants: readonly Plant[]): void {
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context);
-      if (!url.endsWith(file)) return loaded;
-      const source = String(loaded.source);
-      if (source.split(find).length !== 2) throw new Error(`${file} does not hold exactly once: ${find}`);
-      return { ...loaded, source: source.replace(find, () => replace) };
+      const here = plants.filter(({ file }) => url.endsWith(file));
+      return here.length === 0 ? loaded : { ...loaded, source: here.reduce(planted, String(loaded.source)) };
     },
   });
 }
+
+/** The source with the piece changed. Throws if it does not stand there exactly once. */
+export function planted(source: string, { file, find, replace }: Plant): string {
+  if (source.split(find).length !== 2) throw new Error(`${file} does not hold exactly once: ${find}`);
+  return source.replace(find, () => replace);
+}
+
+/** What several oracles must find: the slot is told that WAL may go before it is in the journal. */
+export const EARLY_ACKNOWLEDGEMENT: Plant = {
+  file: 'delivery/pipeline.ts',
+  find: 'const batch = await stream.next(signal);',
+  replace: `const batch = await stream.next(signal);
+    const last = batch?.entries.findLast((entry) => entry.kind === 'commit');
+    if (last !== undefined) stream.confirm(last.endLsn);`,
+};

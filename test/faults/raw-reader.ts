@@ -1,9 +1,18 @@
 // Owns a lean WebSocket subscriber that counts instead of keeping: it reads the position at the end of each
 // message frame and checks that positions grow, which is order and uniqueness at once. It speaks over a bare
-// TCP socket, so that a test can stop reading it. Written against the wire, not with the server's own code.
+// TCP socket, so that a test can read it badly. Written against the wire, not with the server's own code.
 
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+
+/** How a reader reads once it is subscribed: all it gets, nothing, a byte a second, or all without ever answering a ping. */
+export type Manner = 'well' | 'stalled' | 'trickling' | 'mute';
+
+export type ReaderWish = {
+  readonly filter?: object | undefined;
+  readonly since?: string | undefined;
+  readonly manner?: Manner | undefined;
+};
 
 export type ReaderReport = {
   readonly name: string;
@@ -19,8 +28,12 @@ export type ReaderReport = {
   readonly bytes: number;
   readonly closeCode: number | null;
   readonly isEnded: boolean;
+  /** As the last `subscribed` says; null where nothing was asked. */
+  readonly recovered: boolean | null;
   readonly others: readonly string[];
 };
+
+type OtherFrame = { readonly type: string; readonly position?: string; readonly recovered?: boolean };
 
 const OPCODE = { text: 1, close: 8, ping: 9, pong: 10 } as const;
 const MESSAGE_HEAD = Buffer.from('{"type":"message"');
@@ -28,12 +41,23 @@ const POSITION_LENGTH = 34;
 /** `<position>"}` ends a frame; 26 bytes of it name the transaction. */
 const TAIL_LENGTH = POSITION_LENGTH + 2;
 const TRANSACTION_LENGTH = 25;
+const TRICKLE_MS = 1_000;
 
 export class RawReader {
   readonly #name: string;
-  readonly #socket: Socket;
-  readonly #opened = Promise.withResolvers<void>();
-  readonly #subscribed = Promise.withResolvers<void>();
+  readonly #port: number;
+  readonly #token: string;
+  readonly #channel: string;
+  readonly #filter: object | undefined;
+  #manner: Manner;
+  #socket: Socket;
+  #opened = Promise.withResolvers<void>();
+  #subscribed = Promise.withResolvers<void>();
+  #isSubscribed = false;
+  #recovered: boolean | null = null;
+  /** Where the first subscription began, for who has no message to go on from. */
+  #begin: string | undefined;
+  #trickle: NodeJS.Timeout | undefined = undefined;
   readonly #previous = Buffer.alloc(POSITION_LENGTH);
   readonly #others: string[] = [];
   #rest: Buffer = Buffer.alloc(0);
@@ -49,25 +73,45 @@ export class RawReader {
   #isEnded = false;
 
   /** Connects, authenticates by header and subscribes to `channel`; resolves once `subscribed` came. */
-  static async subscribe(name: string, port: number, token: string, channel: string): Promise<RawReader> {
-    const reader = new RawReader(name, port, token);
-    await reader.#opened.promise;
-    reader.#send(OPCODE.text, Buffer.from(JSON.stringify({ type: 'subscribe', channel })));
-    await reader.#subscribed.promise;
+  static async subscribe(
+    name: string,
+    port: number,
+    token: string,
+    channel: string,
+    wish: ReaderWish = {},
+  ): Promise<RawReader> {
+    const reader = new RawReader(name, port, token, channel, wish);
+    await reader.#subscribe(wish.since);
     return reader;
   }
 
-  private constructor(name: string, port: number, token: string) {
+  private constructor(
+    name: string,
+    port: number,
+    token: string,
+    channel: string,
+    { filter, since, manner }: ReaderWish,
+  ) {
     this.#name = name;
-    this.#socket = connect({ port, host: '127.0.0.1' });
-    const key = randomBytes(16).toString('base64');
-    this.#socket.write(
-      `GET /realtime HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
-    );
-    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    this.#socket.on('error', (error) => this.#fail(error));
-    this.#socket.on('close', () => this.#fail(new Error(`${name}: the socket closed`)));
+    this.#port = port;
+    this.#token = token;
+    this.#channel = channel;
+    this.#filter = filter;
+    this.#begin = since;
+    this.#manner = manner ?? 'well';
+    this.#socket = this.#connect();
+  }
+
+  /** Leaves the connection, and comes back on another one behind the last message, from now on reading well. */
+  async again(): Promise<void> {
+    this.close();
+    this.#manner = 'well';
+    this.#rest = Buffer.alloc(0);
+    this.#isUpgraded = this.#isSubscribed = this.#isEnded = false;
+    this.#opened = Promise.withResolvers();
+    this.#subscribed = Promise.withResolvers();
+    this.#socket = this.#connect();
+    await this.#subscribe(this.#messages === 0 ? this.#begin : this.#previous.toString('latin1'));
   }
 
   /** Reads no more: what the server sends piles up. */
@@ -81,6 +125,7 @@ export class RawReader {
   }
 
   close(): void {
+    clearTimeout(this.#trickle);
     this.#socket.destroy();
   }
 
@@ -96,8 +141,43 @@ export class RawReader {
       bytes: this.#bytes,
       closeCode: this.#closeCode,
       isEnded: this.#isEnded,
+      recovered: this.#recovered,
       others: this.#others,
     };
+  }
+
+  #connect(): Socket {
+    const to = { port: this.#port, host: '127.0.0.1' };
+    const socket = this.#manner === 'trickling' ? connect({ ...to, onread: this.#bytewise() }) : connect(to);
+    const key = randomBytes(16).toString('base64');
+    socket.write(
+      `GET /realtime HTTP/1.1\r\nHost: 127.0.0.1:${this.#port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\nAuthorization: Bearer ${this.#token}\r\n\r\n`,
+    );
+    const isCurrent = (): boolean => socket === this.#socket;
+    socket.on('data', (chunk: Buffer) => isCurrent() && this.#read(chunk));
+    socket.on('error', (error) => isCurrent() && this.#fail(error));
+    socket.on('close', () => isCurrent() && this.#fail(new Error(`${this.#name}: the socket closed`)));
+    return socket;
+  }
+
+  /** Takes one byte at a time from the kernel, so that no buffer of this process hides how slow it is. */
+  #bytewise(): { buffer: Buffer; callback: (count: number, bytes: Uint8Array) => boolean } {
+    return {
+      buffer: Buffer.alloc(1),
+      callback: (_count, bytes) => {
+        this.#read(Buffer.from(bytes));
+        if (this.#isSubscribed) this.#trickle = setTimeout(() => this.#socket.resume(), TRICKLE_MS);
+        return !this.#isSubscribed;
+      },
+    };
+  }
+
+  async #subscribe(since: string | undefined): Promise<void> {
+    await this.#opened.promise;
+    const frame = { type: 'subscribe', channel: this.#channel, filter: this.#filter, since };
+    this.#send(OPCODE.text, Buffer.from(JSON.stringify(frame)));
+    await this.#subscribed.promise;
   }
 
   #fail(error: Error): void {
@@ -157,15 +237,25 @@ export class RawReader {
   }
 
   #frame(opcode: number, bytes: Buffer, start: number, end: number): void {
+    if (opcode === OPCODE.ping && this.#manner === 'mute') return;
     if (opcode === OPCODE.ping) return this.#send(OPCODE.pong, bytes.subarray(start, end));
     if (opcode === OPCODE.close) return this.#closed(bytes.readUInt16BE(start));
     if (bytes.compare(MESSAGE_HEAD, 0, MESSAGE_HEAD.length, start, start + MESSAGE_HEAD.length) === 0) {
       return this.#message(bytes, end - TAIL_LENGTH);
     }
-    const { type } = JSON.parse(bytes.toString('utf8', start, end)) as { type: string };
-    if (type === 'subscribed') this.#subscribed.resolve();
+    const frame = JSON.parse(bytes.toString('utf8', start, end)) as OtherFrame;
+    const { type } = frame;
+    if (type === 'subscribed') this.#onSubscribed(frame);
     else if (type === 'error') this.#fail(new Error(bytes.toString('utf8', start, end)));
     else this.#others.push(type);
+  }
+
+  #onSubscribed({ position, recovered }: OtherFrame): void {
+    this.#begin ??= position;
+    this.#recovered = recovered ?? null;
+    this.#isSubscribed = true;
+    if (this.#manner === 'stalled') this.stall();
+    this.#subscribed.resolve();
   }
 
   #closed(code: number): void {

@@ -1,17 +1,17 @@
 // Owns many lean subscribers in a process of their own, so that neither the server's event loop nor the
 // test's carries them. Runs as the child (`readers.ts` starts it); both ends talk over the IPC channel.
 
-import { RawReader, type ReaderReport } from './raw-reader.ts';
+import { RawReader, type ReaderReport, type ReaderWish } from './raw-reader.ts';
 
 export type ReaderOrder =
-  | {
+  | (ReaderWish & {
       readonly kind: 'subscribe';
       readonly names: readonly string[];
       readonly port: number;
       readonly token: string;
       readonly channel: string;
-    }
-  | { readonly kind: 'stall' | 'resume'; readonly name: string }
+    })
+  | { readonly kind: 'stall' | 'resume' | 'again'; readonly name: string }
   | { readonly kind: 'report' };
 
 export type ReaderAnswer =
@@ -42,11 +42,14 @@ async function obey(order: ReaderOrder): Promise<ReaderAnswer> {
     case 'resume':
       readers.get(order.name)?.resume();
       return { kind: 'done' };
+    case 'again':
+      await readers.get(order.name)?.again();
+      return { kind: 'done' };
     case 'report':
       return { kind: 'reports', reports: [...readers.values()].map((reader) => reader.report()) };
   }
 }
 
 function subscribe(name: string, order: Extract<ReaderOrder, { kind: 'subscribe' }>): Promise<RawReader> {
-  return RawReader.subscribe(name, order.port, order.token, order.channel);
+  return RawReader.subscribe(name, order.port, order.token, order.channel, order);
 }

@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { until } from '../rig/until.ts';
-import type { ReaderReport } from './raw-reader.ts';
+import type { ReaderReport, ReaderWish } from './raw-reader.ts';
 import type { ReaderAnswer, ReaderOrder } from './reader-process.ts';
 
 export class Readers {
@@ -15,8 +15,16 @@ export class Readers {
   }
 
   /** Connects and subscribes one reader a name. */
-  async subscribe(names: readonly string[], to: { port: number; token: string; channel: string }): Promise<void> {
+  async subscribe(
+    names: readonly string[],
+    to: ReaderWish & { port: number; token: string; channel: string },
+  ): Promise<void> {
     await this.#ask({ kind: 'subscribe', names, ...to });
+  }
+
+  /** Leaves the connection of each, and comes back behind the last message that it had. */
+  async again(names: readonly string[]): Promise<void> {
+    for (const name of names) await this.#ask({ kind: 'again', name });
   }
 
   async stall(name: string): Promise<void> {
@@ -35,16 +43,16 @@ export class Readers {
   /** Waits until every reader in `names` has `messages` messages or ended; returns the reports of all. */
   async have(names: readonly string[], messages: number, timeoutMs: number): Promise<readonly ReaderReport[]> {
     let latest: readonly ReaderReport[] = [];
+    const lacking = (): readonly ReaderReport[] =>
+      latest.filter(({ name, isEnded, ...report }) => names.includes(name) && !isEnded && report.messages < messages);
     await until(
       async () => {
         latest = await this.reports();
-        return latest
-          .filter(({ name }) => names.includes(name))
-          .every((report) => report.messages >= messages || report.isEnded);
+        return lacking().length === 0;
       },
       { what: `${messages} messages at every reader`, timeoutMs, everyMs: 50 },
     ).catch((error: Error) => {
-      throw new Error(`${error.message}: ${JSON.stringify(latest)}`);
+      throw new Error(`${error.message}: ${JSON.stringify(lacking().slice(0, 10))}`);
     });
     return latest;
   }

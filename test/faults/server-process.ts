@@ -7,6 +7,7 @@ import type { SecretConfig } from '../../server/config/stored-secret.ts';
 import { testConfig } from '../app/test-app.ts';
 import type { TestDatabase } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
+import { FAILPOINTS, type FailpointName, type FailpointOrder } from './failpoints.ts';
 import type { Plant } from './plant.ts';
 
 export type ServerLog = { readonly level: number; readonly msg: string; readonly [field: string]: unknown };
@@ -29,16 +30,22 @@ export class ServerProcess {
 
   /** Starts `node server/main.ts` with `env` and nothing else of this shell's settings; with a bug if one is given. */
   static spawn(env: Readonly<Record<string, string>>, plant?: Plant | undefined): ServerProcess {
-    return new ServerProcess(env, plant);
+    return new ServerProcess(env, plant === undefined ? [] : [plant], []);
   }
 
-  private constructor(env: Readonly<Record<string, string>>, plant: Plant | undefined) {
+  /** The same, with failpoints that `arm` sets. */
+  static spawnWithFailpoints(env: Readonly<Record<string, string>>, plants: readonly Plant[] = []): ServerProcess {
+    return new ServerProcess(env, [...plants, ...Object.values(FAILPOINTS)], ['./test/faults/failpoint-agent.ts']);
+  }
+
+  private constructor(env: Readonly<Record<string, string>>, plants: readonly Plant[], agents: readonly string[]) {
     const { PATH, HOME } = process.env;
-    const planted = plant === undefined ? {} : { ROWCAST_TEST_PLANT: JSON.stringify(plant) };
-    const imports = plant === undefined ? [] : ['--import', './test/faults/plant.ts'];
+    const planted = plants.length === 0 ? {} : { ROWCAST_TEST_PLANT: JSON.stringify(plants) };
+    const preloads = plants.length === 0 ? agents : ['./test/faults/plant.ts', ...agents];
+    const imports = preloads.flatMap((path) => ['--import', path]);
     this.#child = spawn(process.execPath, [...imports, 'server/main.ts'], {
       env: { PATH, HOME, NO_COLOR: '1', ...QUICK, ...env, ...planted },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(agents.length === 0 ? [] : (['ipc'] as const))],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text;
@@ -90,6 +97,19 @@ export class ServerProcess {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** It kills itself when it passes `name` for the nth time from now on; without a name never. Resolves when it knows. */
+  async arm(name?: FailpointName | undefined, nth = 1): Promise<void> {
+    if (!this.#child.connected) return;
+    const heard = new Promise((resolve) => this.#child.once('message', resolve));
+    this.#child.send({ name, nth } satisfies FailpointOrder, () => undefined);
+    await Promise.race([heard, this.#exited]);
+  }
+
+  /** Its end, whenever it comes. */
+  get whenEnded(): Promise<ServerExit> {
+    return this.#exited;
   }
 
   /** Waits for its end. */

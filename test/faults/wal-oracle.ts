@@ -10,6 +10,8 @@ export type OracleChange = {
   readonly op: 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
   /** Texts by column: of the new row, of a deleted one its key; none for TRUNCATE. */
   readonly values: Readonly<Record<string, string | null>>;
+  /** Of an UPDATE or DELETE what was sent of the old row: all of it under REPLICA IDENTITY FULL; null if nothing. */
+  readonly old: Readonly<Record<string, string | null>> | null;
 };
 
 /** Where published messages come from; nothing else of the schema is told. */
@@ -61,16 +63,16 @@ class Decoder {
         this.#relation(data);
         break;
       case 'I':
-        this.#row('INSERT', data, 6);
+        this.#push('INSERT', data.readUInt32BE(1), textsOf(data, 6), null);
         break;
       case 'U':
-        this.#row('UPDATE', data, newTupleOf(data));
+        this.#push('UPDATE', data.readUInt32BE(1), textsOf(data, newTupleOf(data)), oldTextsOf(data));
         break;
       case 'D':
-        this.#row('DELETE', data, 6);
+        this.#push('DELETE', data.readUInt32BE(1), textsOf(data, 6), textsOf(data, 6));
         break;
       case 'T':
-        for (let at = 6; at < data.length; at += 4) this.#push('TRUNCATE', data.readUInt32BE(at), []);
+        for (let at = 6; at < data.length; at += 4) this.#push('TRUNCATE', data.readUInt32BE(at), [], null);
         break;
       case 'M':
         if (data[1] === 1) this.#index++;
@@ -93,25 +95,33 @@ class Decoder {
     this.#relations.set(data.readUInt32BE(1), { name: `${schema}.${name}`, columns });
   }
 
-  #row(op: OracleChange['op'], data: Buffer, tuple: number): void {
-    const texts: (string | null)[] = [];
-    let at = tuple + 2;
-    for (let left = data.readUInt16BE(tuple); left > 0; left--) {
-      const isText = data[at] === 0x74;
-      const length = isText ? data.readUInt32BE(at + 1) : 0;
-      texts.push(isText ? data.toString('utf8', at + 5, at + 5 + length) : null);
-      at += isText ? 5 + length : 1;
-    }
-    this.#push(op, data.readUInt32BE(1), texts);
-  }
-
-  #push(op: OracleChange['op'], oid: number, texts: readonly (string | null)[]): void {
+  #push(op: OracleChange['op'], oid: number, texts: Texts, oldTexts: Texts | null): void {
     const { name, columns } = this.#relations.get(oid) ?? { name: '', columns: [] };
     const index = this.#index++;
     if (name.startsWith('realtime.') && name !== PUBLISHED) return;
-    const values = Object.fromEntries(texts.map((text, place) => [columns[place] ?? '', text]));
-    this.changes.push({ lsn: this.#lsn, index, relation: name, op, values });
+    const named = (of: Texts): OracleChange['values'] =>
+      Object.fromEntries(of.map((text, place) => [columns[place] ?? '', text]));
+    const old = oldTexts === null ? null : named(oldTexts);
+    this.changes.push({ lsn: this.#lsn, index, relation: name, op, values: named(texts), old });
   }
+}
+
+type Texts = readonly (string | null)[];
+
+function textsOf(data: Buffer, tuple: number): Texts {
+  const texts: (string | null)[] = [];
+  let at = tuple + 2;
+  for (let left = data.readUInt16BE(tuple); left > 0; left--) {
+    const isText = data[at] === 0x74;
+    const length = isText ? data.readUInt32BE(at + 1) : 0;
+    texts.push(isText ? data.toString('utf8', at + 5, at + 5 + length) : null);
+    at += isText ? 5 + length : 1;
+  }
+  return texts;
+}
+
+function oldTextsOf(data: Buffer): Texts | null {
+  return data[5] === 0x4e ? null : textsOf(data, 6);
 }
 
 /** Where the new tuple of an UPDATE begins, behind an old one if there is one. */

@@ -1,0 +1,28 @@
+// Owns databases that are reached through a proxy: what a test does to the link happens to the server alone,
+// the test itself goes straight to the database.
+
+import type { TestDatabase, TestPostgres } from '../rig/postgres.ts';
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
+
+export interface ProxiedPostgres extends AsyncDisposable {
+  readonly proxy: TcpProxy;
+  readonly postgres: TestPostgres;
+}
+
+/** `postgres`, whose databases name the proxy in their URLs. */
+export async function startProxied(postgres: TestPostgres): Promise<ProxiedPostgres> {
+  const { hostname, port } = new URL(postgres.url);
+  const proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+  const createDatabase: TestPostgres['createDatabase'] = async (options) => {
+    const database = await postgres.createDatabase(options);
+    const urlAs: TestDatabase['urlAs'] = (user, password) => through(proxy, database.urlAs(user, password));
+    return { ...database, url: through(proxy, database.url), urlAs };
+  };
+  const proxied = { ...postgres, createDatabase };
+  return { proxy, postgres: proxied, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
+}
+
+/** `url` by way of `proxy`. */
+export function through({ port }: TcpProxy, url: string): string {
+  return Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(port) }).href;
+}
