@@ -87,11 +87,9 @@ export class Journal {
   /** Takes back what a predecessor wrote of transactions that it did not finish: they come again, whole. */
   async prepare(handledEnd: Position): Promise<void> {
     this.#busySince = performance.now();
-    const { client } = this.#options;
-    await client.query(`begin; set local realtime.takes_back = 'on'`);
-    await client.query('delete from realtime.changes where position > $1', [handledEnd]);
-    await client.query('commit');
-    this.#busySince = undefined;
+    await this.#options.client.query(`
+      begin; set local realtime.takes_back = 'on';
+      delete from realtime.changes where position > '${handledEnd}'; commit`);
     this.#options.progress.journaled.reset(handledEnd);
   }
 
