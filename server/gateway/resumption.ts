@@ -56,6 +56,7 @@ export async function planBeginning(
   if (since === undefined) return { ok: true, way: rest, recovery: {} };
   try {
     const point = await resumption.find({ ...about, since });
+    if (point.kind === 'unsettled') return UNSETTLED;
     if (point.kind === 'unrecovered')
       return { ok: true, way: rest, recovery: { recovered: false, reason: point.reason } };
     return { ok: true, way: { kind: 'replay', after: point.position }, recovery: { recovered: true } };
@@ -65,8 +66,30 @@ export async function planBeginning(
   }
 }
 
+const UNSETTLED: Beginning = {
+  ok: false,
+  refusal: { code: 'unavailable', message: 'A new epoch begins: what was missed cannot be told yet' },
+};
 const LIVE = { kind: 'live' } as const;
 const SNAPSHOT = { kind: 'snapshot' } as const;
+
+/**
+ * The same beginning at `position`, where delivery stands when the subscription is made. An epoch that has begun since it
+ * was planned was told before there was somebody to hear of it.
+ */
+export function settledAt(
+  position: Position,
+  snapshot: boolean,
+  beginning: Extract<Beginning, { ok: true }>,
+): Extract<Beginning, { ok: true }> {
+  const { way } = beginning;
+  if (way.kind !== 'replay' || isSameEpoch(way.after, position)) return beginning;
+  return { ok: true, way: snapshot ? SNAPSHOT : LIVE, recovery: { recovered: false, reason: 'epoch_changed' } };
+}
+
+function isSameEpoch(a: Position, b: Position): boolean {
+  return parsePosition(a)?.epoch === parsePosition(b)?.epoch;
+}
 
 function findFault(
   since: string | undefined,

@@ -15,7 +15,7 @@ import type { Refusal } from '../protocol/error-codes.ts';
 import type { Warning } from '../protocol/server-frame.ts';
 import { readEventFilter } from './event-filter.ts';
 import type { Peer } from './peer.ts';
-import { type Beginning, type BeginningDeps, planBeginning } from './resumption.ts';
+import { type Beginning, type BeginningDeps, planBeginning, settledAt } from './resumption.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
 
 export type SubscribeDeps = BeginningDeps & {
@@ -113,10 +113,10 @@ const UNFILTERED: RowFilterResult = { ok: true, filter: null };
 // What was missed, or is there, follows the reply; then `live`, which a plain subscription is at once.
 function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: Peer, deps: SubscribeDeps): void {
   const { connection } = peer;
-  const { channel, watch, spec, tableOid, beginning, warnings } = plan;
-  const { way, recovery } = beginning;
+  const { channel, watch, spec, tableOid, warnings } = plan;
   // Read first: should it fail, nothing has been subscribed yet.
   const position = deps.position();
+  const { way, recovery } = settledAt(position, frame.snapshot === true, plan.beginning);
   const isLive = way.kind === 'live' || (way.kind === 'replay' && way.after === position);
   const id = randomBytes(9).toString('base64url');
   const backlog = isLive ? undefined : deps.resumption.backlog();

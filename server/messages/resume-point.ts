@@ -3,7 +3,7 @@
 
 import type { Pool } from 'pg';
 import { must } from '../lib/assert.ts';
-import { formatPosition, type Position, parseLsn, parsePosition } from '../lib/position.ts';
+import { type Epoch, formatPosition, type Position, parseLsn, parsePosition } from '../lib/position.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
 import { positionOfMessageId } from '../protocol/message-id.ts';
 import type { UnrecoveredReason } from '../protocol/server-frame.ts';
@@ -13,7 +13,9 @@ import { floorSql } from './history-floor.ts';
 export type ResumePoint =
   /** `isById`: it was given as a messageId, so it must be one that may be seen. */
   | { readonly kind: 'from'; readonly position: Position; readonly isById: boolean }
-  | { readonly kind: 'unrecovered'; readonly reason: UnrecoveredReason };
+  | { readonly kind: 'unrecovered'; readonly reason: UnrecoveredReason }
+  /** A new epoch begins, and delivery is not there yet. */
+  | { readonly kind: 'unsettled' };
 
 type Facts = {
   epoch: string | null;
@@ -43,20 +45,21 @@ export class ResumePoints {
     this.#pool = pool;
   }
 
-  /** `since` is a position or a messageId. Rejects when the database cannot be asked. */
-  async find(channel: ParsedChannel, since: string): Promise<ResumePoint> {
+  /** `since` is a position or a messageId; `epoch` that of delivery. Rejects when the database cannot be asked. */
+  async find(channel: ParsedChannel, since: string, epoch: Epoch | undefined): Promise<ResumePoint> {
     const relation = channel.kind === 'table' ? channel.canonical.slice('db:'.length) : null;
     const isPosition = parsePosition(since) !== undefined;
     const id = isPosition || relation !== null ? null : since;
     const { rows } = await this.#pool.query<Facts>(FACTS, [channel.canonical, relation, id]);
     const facts = must(rows[0], 'the checkpoint row');
+    if (Number(facts.epoch) !== epoch) return { kind: 'unsettled' };
     if (facts.persist === false) return unrecovered('not_persisted');
     const position = isPosition ? since : await this.#positionOf(since, relation, facts);
     if (position === null) return unrecovered('unknown');
-    const { epoch, lsn } = must(parsePosition(position), `a position in ${position}`);
-    if (epoch !== Number(facts.epoch)) return unrecovered('epoch_changed');
+    const asked = must(parsePosition(position), `a position in ${position}`);
+    if (asked.epoch !== epoch) return unrecovered('epoch_changed');
     // Nothing lies behind the end of the WAL: whoever names it was told of no such position.
-    if (lsn >= must(parseLsn(facts.wal_end), 'the end of the WAL')) return unrecovered('unknown');
+    if (asked.lsn >= must(parseLsn(facts.wal_end), 'the end of the WAL')) return unrecovered('unknown');
     if (facts.floor !== null && position < facts.floor) return unrecovered('expired');
     return { kind: 'from', position: position as Position, isById: !isPosition };
   }
