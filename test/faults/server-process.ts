@@ -101,7 +101,8 @@ export class ServerProcess {
 
   /** It kills itself when it passes `name` for the nth time from now on; without a name never. Resolves when it knows. */
   async arm(name?: FailpointName | undefined, nth = 1): Promise<void> {
-    if (!this.#child.connected) return;
+    // It has died, and its end is not known yet.
+    if (!this.#child.connected) return void (await this.#exited);
     const heard = new Promise((resolve) => this.#child.once('message', resolve));
     this.#child.send({ name, nth } satisfies FailpointOrder, () => undefined);
     await Promise.race([heard, this.#exited]);
