@@ -50,13 +50,19 @@ export interface TestApp extends AsyncDisposable {
 
 /** Creates a database on `postgres`, migrates it, and starts the app over it. */
 export async function startTestApp(postgres: TestPostgres, options: TestAppOptions = {}): Promise<TestApp> {
-  const database = await postgres.createDatabase();
+  const database = await (isStandard(options) ? postgres.createMigrated() : postgres.createDatabase());
   try {
     return await startOver(database, options);
   } catch (error) {
     await database.drop();
     throw error;
   }
+}
+
+/** Whether the schema that it needs is that of the template. */
+function isStandard({ login, env = {} }: TestAppOptions): boolean {
+  const others = ['ROWCAST_ROLES', 'ROWCAST_ADMIN_ROLES', 'ROWCAST_PUBLICATION'];
+  return login === undefined && !others.some((name) => name in env);
 }
 
 async function startOver(database: TestDatabase, options: TestAppOptions): Promise<TestApp> {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { migrate } from '../../server/db/migrate.ts';
 import { readMigrationFiles } from '../../server/db/migration-files.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 import { describeEachPostgres } from '../rig/postgres.ts';
-import { collectingLog, migratedDatabase, openTestPool, STANDARD } from './migrated.ts';
+import { collectingLog, migratedDatabase, openTestPool } from './migrated.ts';
 
 const SQL_FOLDER = join(import.meta.dirname, '..', '..', 'sql');
 

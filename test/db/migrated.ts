@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import { migrate } from '../../server/db/migrate.ts';
 import { type Database, openPool } from '../../server/db/pools.ts';
 import type { LogFields, Logger } from '../../server/lib/logger.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 import type { TestDatabase, TestPostgres } from '../rig/postgres.ts';
 
 export type LogLine = {
@@ -19,12 +20,6 @@ export function collectingLog(): Logger & { readonly lines: LogLine[] } {
     void lines.push({ level, fields, message });
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
-
-export const STANDARD = {
-  publicationPrefix: 'rowcast',
-  appRoles: ['anon', 'authenticated'],
-  adminRoles: ['service_role'],
-} as const;
 
 export function openTestPool(connectionString: string, log: Logger = collectingLog()): Database {
   return openPool({ connectionString, applicationName: 'test', max: 4, statementTimeoutMs: 20_000, log });
@@ -46,7 +41,7 @@ export type SqlFailure = { readonly code: string; readonly message: string; read
 
 /** A fresh database of `postgres`, migrated as its superuser. */
 export async function migratedDatabase(postgres: TestPostgres): Promise<MigratedDatabase> {
-  const database = await postgres.createDatabase();
+  const database = await postgres.createMigrated();
   const db = openTestPool(database.url);
   const result = await migrate({ pool: db.pool, log: collectingLog(), ...STANDARD });
   if (!result.ok) throw new Error(result.message);

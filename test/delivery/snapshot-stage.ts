@@ -21,7 +21,8 @@ import type { SnapshotChunk } from '../../server/messages/snapshot-rows.ts';
 import { makeTableFilter } from '../../server/policies/row-filter.ts';
 import { TableRulesStore } from '../../server/policies/table-rules-store.ts';
 import { parseWhere } from '../../server/protocol/where.ts';
-import { collectingLog, type MigratedDatabase, STANDARD } from '../db/migrated.ts';
+import { collectingLog, type MigratedDatabase } from '../db/migrated.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 
 export type Reader = {
   readonly role: string;

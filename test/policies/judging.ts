@@ -16,7 +16,8 @@ import { RulesCache } from '../../server/policies/rules-cache.ts';
 import { Suspects } from '../../server/policies/suspects.ts';
 import { TableRulesStore } from '../../server/policies/table-rules-store.ts';
 import { parseWhere } from '../../server/protocol/where.ts';
-import { collectingLog, type MigratedDatabase, migratedDatabase, STANDARD } from '../db/migrated.ts';
+import { collectingLog, type MigratedDatabase, migratedDatabase } from '../db/migrated.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 import type { TestPostgres } from '../rig/postgres.ts';
 
 export type Texts = Readonly<Record<string, string | null>>;

@@ -12,6 +12,8 @@ export interface TestPostgres {
   readonly version: number;
   /** Login with all rights, database for administration. */
   readonly url: string;
+  /** A fresh database with Rowcast's schema as `STANDARD` has it, or an empty one where the server has no template. */
+  createMigrated(): Promise<TestDatabase>;
   /** A fresh, empty database; `template` names another one of this server that nobody is connected to. */
   createDatabase(options?: CreateDatabaseOptions): Promise<TestDatabase>;
 }
@@ -61,6 +63,7 @@ export function postgresOn(server: TestServer): TestPostgres {
   return {
     version: server.version,
     url: server.url,
+    createMigrated: () => createDatabase(server, { template: server.migratedTemplate }),
     createDatabase: (options = {}) => createDatabase(server, options),
   };
 }

@@ -17,6 +17,8 @@ export type TestServer = {
   /** Superuser (or the external login), database for administration. */
   readonly url: string;
   readonly origin: 'embedded' | 'container' | 'external';
+  /** A database with Rowcast's schema to copy from, where there is one. */
+  readonly migratedTemplate?: string | undefined;
 };
 export type RunningServers = { readonly servers: readonly TestServer[]; stop(): Promise<void> };
 

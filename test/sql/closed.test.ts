@@ -2,14 +2,8 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { migrate } from '../../server/db/migrate.ts';
-import {
-  collectingLog,
-  failureOf,
-  type MigratedDatabase,
-  migratedDatabase,
-  openTestPool,
-  STANDARD,
-} from '../db/migrated.ts';
+import { collectingLog, failureOf, type MigratedDatabase, migratedDatabase, openTestPool } from '../db/migrated.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 import { describeEachPostgres } from '../rig/postgres.ts';
 
 const CLAIMS = { sub: 'alice', role: 'authenticated' };

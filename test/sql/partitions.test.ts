@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { migrate } from '../../server/db/migrate.ts';
-import { collectingLog, type MigratedDatabase, migratedDatabase, openTestPool, STANDARD } from '../db/migrated.ts';
+import { collectingLog, type MigratedDatabase, migratedDatabase, openTestPool } from '../db/migrated.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 import { describeEachPostgres } from '../rig/postgres.ts';
 
 describeEachPostgres('a partition of history', (postgres) => {

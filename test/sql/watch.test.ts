@@ -4,14 +4,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { migrate } from '../../server/db/migrate.ts';
-import {
-  collectingLog,
-  failureOf,
-  type MigratedDatabase,
-  migratedDatabase,
-  openTestPool,
-  STANDARD,
-} from '../db/migrated.ts';
+import { collectingLog, failureOf, type MigratedDatabase, migratedDatabase, openTestPool } from '../db/migrated.ts';
+import { STANDARD } from '../rig/migrated-template.ts';
 import { describeEachPostgres } from '../rig/postgres.ts';
 
 describeEachPostgres('watching a table', (postgres) => {
