@@ -2,7 +2,7 @@
 
 import type { Pool } from 'pg';
 import { buildRowJudge } from './app-judge.ts';
-import type { Parts } from './app-parts.ts';
+import { MONOTONIC, type Parts } from './app-parts.ts';
 import { StoredChanges } from './changes/stored-changes.ts';
 import { TypeResolver } from './changes/type-resolver.ts';
 import { classifyDatabaseError, mayPass } from './db/sqlstate.ts';
@@ -11,6 +11,7 @@ import type { Judge } from './delivery/audience.ts';
 import type { ReplaySourceOptions } from './delivery/replay-source.ts';
 import { ReplayTurns } from './delivery/replay-turns.ts';
 import { Replays, type ReplaysOptions } from './delivery/replays.ts';
+import { SliceCache } from './delivery/slice-cache.ts';
 import { snapshotPlanner } from './delivery/snapshot-plan.ts';
 import { Viewers } from './delivery/viewers.ts';
 import type { Resumption } from './gateway/resumption.ts';
@@ -24,7 +25,8 @@ import { SnapshotReader } from './messages/snapshot-reader.ts';
 import { TableRulesStore } from './policies/table-rules-store.ts';
 
 /** Bounds that are no settings: nobody has had a reason to change them. */
-const STRETCHES_PER_BOUND = 8;
+/** A stretch is judged in one call; with what may wait already it stays below the socket's bound. */
+const STRETCHES_PER_BOUND = 2;
 const SNAPSHOT_CHUNK_BYTES = 128 * 1024;
 
 export type BuiltReplays = Resumption & {
@@ -111,6 +113,7 @@ function sourceOf(
     reader: new ReplayReader(replaying.pool),
     restorer: new StoredChanges({ types, maxPayloadBytes: options.config.socket.maxMessageBytes }),
     rules,
+    cache: new SliceCache(MONOTONIC),
     idOf: () => changeIds(progress.systemIdentifier ?? ''),
   };
 }

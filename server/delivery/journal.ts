@@ -90,6 +90,7 @@ export class Journal {
     await this.#options.client.query(`
       begin; set local realtime.takes_back = 'on';
       delete from realtime.changes where position > '${handledEnd}'; commit`);
+    this.#busySince = undefined;
     this.#options.progress.journaled.reset(handledEnd);
   }
 

@@ -177,14 +177,15 @@ export class Pipeline implements Service {
     return this.#running;
   }
 
-  // Delivery goes on where it stood, unless the epoch is over or another leader handled changes meanwhile:
-  // both are gaps for whoever stayed connected here.
+  // Delivery goes on where it stood, unless the epoch is over or another leader handled changes meanwhile: both are gaps
+  // for whoever stayed connected here, and the second one can be resumed across.
   #announce(start: StartPoint, handledEnd: Position): Position {
     const before = this.position;
     if (before === undefined) return handledEnd;
     if (start.newEpoch === null && before >= handledEnd) return before;
     const { announcer, shedding } = this.#options;
-    announcer.gap('epoch_changed', shedding.drop() ?? before, handledEnd);
+    const reason = start.newEpoch === null ? 'wal_fuse' : 'epoch_changed';
+    announcer.gap(reason, shedding.drop() ?? before, handledEnd);
     return handledEnd;
   }
 

@@ -12,11 +12,13 @@ import type { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 import type { ReplayQuestion, ReplayReader, ReplaySlice, StoredMessage } from '../messages/replay-reader.ts';
 import type { TableRules } from '../policies/table-rules.ts';
 import type { CanonicalChannel } from '../protocol/channel-name.ts';
+import type { SliceCache } from './slice-cache.ts';
 
 export type ReplaySourceOptions = {
   readonly reader: Pick<ReplayReader, 'changes' | 'messages'>;
   readonly restorer: Pick<StoredChanges, 'restore'>;
   readonly rules: { read(oids: readonly number[]): Promise<ReadonlyMap<number, TableRules>> };
+  readonly cache: SliceCache;
   /** Gives the id of the change at a position. */
   readonly idOf: () => (position: string) => string;
 };
@@ -44,7 +46,15 @@ export class ReplaySource {
    * The next slice, without what `contained` holds already; undefined where the table is gone. Rejects when the
    * database cannot be asked.
    */
-  async read(
+  read(
+    question: Omit<ReplayQuestion, 'channel'>,
+    contained: TransactionSnapshot | undefined,
+  ): Promise<ReplayedSlice | undefined> {
+    if (question.until !== undefined || contained !== undefined) return this.#read(question, contained);
+    return this.#options.cache.get(this.#channel, question.after, () => this.#read(question, contained));
+  }
+
+  async #read(
     question: Omit<ReplayQuestion, 'channel'>,
     contained: TransactionSnapshot | undefined,
   ): Promise<ReplayedSlice | undefined> {

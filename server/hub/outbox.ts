@@ -52,6 +52,7 @@ export class Outbox {
       this.#queuedBytes -= slice.length;
       if (!this.#sink.write(slice)) this.#block(slice.length);
     }
+    this.#wake();
   }
 
   /** The socket has sent what it held. */
@@ -60,7 +61,6 @@ export class Outbox {
     this.#inSinkBytes = 0;
     this.#progressAt = this.#now();
     this.flush();
-    this.#wake();
   }
 
   /** Resolves when no more than `bytes` are queued, or the outbox is closed. */
