@@ -36,6 +36,8 @@ export class RawLink {
   readonly #watch: NodeJS.Timeout;
   readonly ended: Promise<void>;
   isEnded = false;
+  /** Nothing more counts: it is on its way out. */
+  #isLeft = false;
   #refs = 0;
   #heardAt = performance.now();
   #isPaused = false;
@@ -97,6 +99,7 @@ export class RawLink {
   }
 
   #receive(frame: Frame): void {
+    if (this.#isLeft) return;
     this.#hear();
     switch (frame.type) {
       case 'message':
@@ -151,7 +154,14 @@ export class RawLink {
 
   #gap(frame: Frame): void {
     const { from, to, reason } = frame as Frame & { readonly from: string | null; readonly to: string };
+    // What was left out is in history: whoever resumes from before gets it.
+    if (reason === 'wal_fuse') return this.#leave();
     for (const { trail } of this.#targets(frame)) trail.add({ kind: 'gap', from, to, reason: String(reason) });
+  }
+
+  #leave(): void {
+    this.#isLeft = true;
+    this.terminate();
   }
 
   #onUnsubscribed({ subscriptionId, channel, reason }: Frame): void {
