@@ -153,9 +153,11 @@ export class SubscriptionReview implements Service {
   }
 
   #settle(subscription: Subscription, identity: Identity, decision: SubscribeDecision): void {
-    const { hub, subscribedChannels, metrics } = this.#options;
+    const { hub, subscribePolicy, subscribedChannels, metrics } = this.#options;
     const reason = findEndReason(subscription, subscribedChannels.of(subscription), identity, decision);
     if (reason === undefined) return;
+    // What allowed it may be remembered still, until the next look sees what has changed.
+    subscribePolicy.forget();
     metrics.endedSubscriptions.inc({ reason });
     endSubscription(subscription, reason, hub);
   }

@@ -159,6 +159,15 @@ export const ALLOWED: Allowed = {
   isComplete: true,
 };
 
+const NO_COLUMNS: NonNullable<Allowed['table']> = {
+  oid: 1,
+  schema: 'public',
+  name: 'posts',
+  columns: new Map(),
+  roles: new Map(),
+  fingerprint: '',
+};
+
 /** A policy that gives each question the same answer. */
 export function policyOf(decide: SubscribePolicy['decide']): SubscribePolicy {
   return {
@@ -175,7 +184,8 @@ export function refusal(refusal: Refusal, endReason: EndReason = 'not_allowed'):
 
 const defaultPolicy = policyOf(async (identity: Identity, channel) => {
   const isKnown = !channel.canonical.includes('secret') && !channel.canonical.includes('missing');
-  if (identity.isAdmin || (identity.role === 'authenticated' && isKnown)) return ALLOWED;
+  const allowed = channel.kind === 'table' ? { ...ALLOWED, table: NO_COLUMNS } : ALLOWED;
+  if (identity.isAdmin || (identity.role === 'authenticated' && isKnown)) return allowed;
   return refusal({ code: 'channel_unavailable', message: CHANNEL_UNAVAILABLE, detail: 'for admins' });
 });
 
