@@ -6,6 +6,7 @@ import type { BenchCase } from '../../bench/bench-case.ts';
 import { CASES } from '../../bench/cases.ts';
 import { type Figure, Report } from '../../bench/report.ts';
 import { newestPostgres } from '../rig/postgres.ts';
+import { drawn } from '../rig/scale.ts';
 
 const TIMEOUT_MS = 60_000;
 
@@ -23,4 +24,5 @@ async function check(bench: BenchCase): Promise<void> {
   expect(figures.some(({ ratio }) => ratio !== undefined)).toBe(true);
 }
 
-it.each(CASES)('the bench $name runs, misses nothing, and compares with its baseline', check, TIMEOUT_MS);
+/** Three of them in every run, all in the soak. */
+it.each(drawn(CASES, 3))('the bench $name runs, misses nothing, and compares with its baseline', check, TIMEOUT_MS);

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { newestPostgres } from '../rig/postgres.ts';
-import { figure, randomFrom, scaled, seed } from '../rig/scale.ts';
+import { drawn, figure, randomFrom, scaled, seed } from '../rig/scale.ts';
 import { runKillOracle } from './kill-oracle.ts';
 import { EARLY_ACKNOWLEDGEMENT, type Plant } from './plant.ts';
 
@@ -36,13 +36,8 @@ const PLANTS: Readonly<Record<string, { readonly plant: Plant; readonly finding:
   },
 };
 
-/** One, drawn by the seed, in every run; all of them in the soak. */
-function drawn<T>(all: readonly T[]): T[] {
-  const from = seed % all.length;
-  return [...all.slice(from), ...all.slice(0, from)].slice(0, scaled(1, all.length));
-}
-
-it.each(drawn(Object.entries(PLANTS)))(
+/** One of them in every run, all in the soak. */
+it.each(drawn(Object.entries(PLANTS), 1))(
   'the oracle finds %s',
   async (what, { plant, finding }) => {
     const report = await runKillOracle({

@@ -23,6 +23,12 @@ export function randomFrom(start: number): () => number {
   };
 }
 
+/** So many of `all`, drawn by the seed; all of them under `npm run soak`. */
+export function drawn<T>(all: readonly T[], count: number): T[] {
+  const from = seed % all.length;
+  return [...all.slice(from), ...all.slice(0, from)].slice(0, scaled(count, all.length));
+}
+
 /** Prints a figure so that it shows in the log of a run. */
 export function figure(text: string): void {
   process.stdout.write(`  ${text}\n`);
