@@ -1,4 +1,4 @@
-// Owns how the tests run. Three workers on the two cores that machines have: many tests wait, for timeouts and processes.
+// Owns how the tests run. Two workers, for the machines have few cores and PostgreSQL wants its share.
 
 import { defineConfig } from 'vitest/config';
 
@@ -8,7 +8,7 @@ export default defineConfig({
     globalSetup: ['test/rig/global-setup.ts'],
     setupFiles: ['test/rig/environment.ts', 'test/rig/leaks.ts'],
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 20_000,

@@ -133,13 +133,13 @@ it('of a large table waits for its reader, and holds nothing up meanwhile', asyn
   await using app = await startTestApp(newestPostgres(), {
     sql: `
     create table big (id int primary key, body text); select realtime.watch('big');
-    insert into big select n, repeat('x', 500) from generate_series(1, 40000) as n`,
+    insert into big select n, repeat('x', 500) from generate_series(1, 8000) as n`,
   });
   const client = await app.client();
   await client.subscribe('db:big', { snapshot: true });
   await client.next('live');
-  expect(rowsOf(client)).toHaveLength(40_000);
-  expect(client.frames.filter(({ type }) => type === 'snapshot').length).toBeGreaterThan(50);
+  expect(rowsOf(client)).toHaveLength(8_000);
+  expect(client.frames.filter(({ type }) => type === 'snapshot').length).toBeGreaterThan(10);
 });
 
 function rowsOf(client: TestClient): Record<string, unknown>[] {

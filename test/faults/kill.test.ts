@@ -6,7 +6,7 @@ import { newestPostgres } from '../rig/postgres.ts';
 import { figure, randomFrom, scaled, seed } from '../rig/scale.ts';
 import { runKillOracle } from './kill-oracle.ts';
 
-const KILLS = scaled(3, 20);
+const KILLS = scaled(2, 20);
 const TIMEOUT_MS = scaled(90_000, 300_000);
 
 it(

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { mintFor } from '../../scripts/tools/mint.ts';
 import { migrateDatabase } from '../app/test-app.ts';
 import { newestPostgres, type TestDatabase } from '../rig/postgres.ts';
-import { figure, scaled } from '../rig/scale.ts';
+import { figure, isSoak, scaled } from '../rig/scale.ts';
 import { until } from '../rig/until.ts';
 import type { ReaderReport } from './raw-reader.ts';
 import { Readers } from './readers.ts';
@@ -81,7 +81,7 @@ it(
   TIMEOUT_MS * 2,
 );
 
-it(
+it.runIf(isSoak)(
   'while they are sent what they missed, they hold back neither others nor the slot, however many they are',
   async () => {
     await using stage = await Stage.open();
