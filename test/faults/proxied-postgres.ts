@@ -13,12 +13,15 @@ export interface ProxiedPostgres extends AsyncDisposable {
 export async function startProxied(postgres: TestPostgres): Promise<ProxiedPostgres> {
   const { hostname, port } = new URL(postgres.url);
   const proxy = await startTcpProxy({ host: hostname, port: Number(port) });
-  const createDatabase: TestPostgres['createDatabase'] = async (options) => {
-    const database = await postgres.createDatabase(options);
+  const proxiedDatabase = (database: TestDatabase): TestDatabase => {
     const urlAs: TestDatabase['urlAs'] = (user, password) => through(proxy, database.urlAs(user, password));
     return { ...database, url: through(proxy, database.url), urlAs };
   };
-  const proxied = { ...postgres, createDatabase };
+  const proxied: TestPostgres = {
+    ...postgres,
+    createMigrated: async () => proxiedDatabase(await postgres.createMigrated()),
+    createDatabase: async (options) => proxiedDatabase(await postgres.createDatabase(options)),
+  };
   return { proxy, postgres: proxied, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
 }
 

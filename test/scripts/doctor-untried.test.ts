@@ -1,12 +1,14 @@
 // What the doctor says where it cannot look, or policies do not answer.
 
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { migratedDatabase } from '../db/migrated.ts';
 import { stage } from '../db/policy-stage.ts';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { newestPostgres } from '../rig/postgres.ts';
 import { examine, prepared, table, worth } from './doctor-stage.ts';
 
-describeEachPostgres('npm run doctor, where policies cannot be tried', (postgres) => {
+describe('npm run doctor, where policies cannot be tried', () => {
+  const postgres = newestPostgres();
+
   it('says so where the schema is not open to the login', async () => {
     await using host = await migratedDatabase(postgres);
     const login = `plain_${host.database.name}`;
