@@ -4,20 +4,16 @@
 
 import type { ClientBase } from 'pg';
 import type { KeptPublication } from '../changes/published-message.ts';
+import { must } from '../lib/assert.ts';
 import { pause } from '../lib/backoff.ts';
+import { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 
 export type PlacedMessage = { readonly message: KeptPublication; readonly audienceCount: number };
 
 const LOOK_MS = 5;
 const NEVER = new AbortController().signal;
 
-// The 32 bits of the stream's transaction ids are widened from xmax, in either direction (rule 3).
-const VISIBLE = `
-  select coalesce(bool_and(pg_catalog.pg_visible_in_snapshot(
-    (s.xmax + ((x.low32 - (s.xmax & 4294967295) + 6442450944) & 4294967295) - 2147483648)::text::xid8, s.snapshot)), true) as visible
-  from unnest($1::bigint[]) as x (low32),
-    (select snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::text::bigint as xmax
-     from pg_catalog.pg_current_snapshot() as snapshot) as s`;
+const SNAPSHOT = 'select pg_catalog.pg_current_snapshot()::text as snapshot';
 
 const PLACE = 'select realtime.journal_messages($1, $2, $3, $4)';
 
@@ -25,12 +21,9 @@ const PLACE = 'select realtime.journal_messages($1, $2, $3, $4)';
 export async function untilVisible(client: ClientBase, placed: readonly PlacedMessage[]): Promise<void> {
   const xids = [...new Set(placed.map(({ message }) => message.transaction.xid))];
   while (xids.length > 0) {
-    const { rows } = await client.query<{ visible: boolean }>({
-      name: 'rowcast_visible',
-      text: VISIBLE,
-      values: [xids],
-    });
-    if (rows[0]?.visible === true) return;
+    const { rows } = await client.query<{ snapshot: string }>({ name: 'rowcast_snapshot', text: SNAPSHOT });
+    const snapshot = new TransactionSnapshot(must(rows[0], 'a snapshot').snapshot);
+    if (xids.every((xid) => snapshot.containsStreamed(xid))) return;
     await pause(LOOK_MS, NEVER);
   }
 }

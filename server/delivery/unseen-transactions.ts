@@ -2,7 +2,6 @@
 // visible (traps of Postgres, rule 2). A snapshot for a subscriber has to contain them all. What each snapshot of
 // the journal contains is taken out, so only the latest are here.
 
-import { fullXid } from '../lib/full-xid.ts';
 import type { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 
 export class UnseenTransactions {
@@ -23,7 +22,7 @@ export class UnseenTransactions {
 
   /** Everything in `snapshot` is seen by every later one. */
   forget(snapshot: TransactionSnapshot): void {
-    for (const xid of this.#xids) if (snapshot.contains(fullXid(xid, snapshot.xmax))) this.#xids.delete(xid);
+    for (const xid of this.#xids) if (snapshot.containsStreamed(xid)) this.#xids.delete(xid);
     // It may come again: a large transaction is delivered in many batches.
     this.#last = undefined;
   }

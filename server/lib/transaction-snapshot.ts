@@ -1,6 +1,8 @@
 // Owns the reading of a snapshot as the database prints it, `xmin:xmax:xip_list`, and the answer to "does it contain
 // this transaction". Pure. https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 
+import { fullXid } from './full-xid.ts';
+
 const SNAPSHOT_TEXT = /^(\d+):(\d+):((?:\d+(?:,\d+)*)?)$/;
 
 export class TransactionSnapshot {
@@ -23,5 +25,10 @@ export class TransactionSnapshot {
   /** Whether what the transaction committed is in the snapshot; true as well for one that rolled back. `xid` has 64 bits. */
   contains(xid: bigint): boolean {
     return xid < this.xmin || (xid < this.xmax && !this.#running.has(xid));
+  }
+
+  /** The same of the 32 bits that the stream has; for transactions of about the snapshot's time. */
+  containsStreamed(xid: number): boolean {
+    return this.contains(fullXid(xid, this.xmax));
   }
 }

@@ -8,7 +8,6 @@ import { type ClaimsTransactionOptions, takeRole } from '../db/claims-transactio
 import { classifyDatabaseError, isTransient } from '../db/sqlstate.ts';
 import { must } from '../lib/assert.ts';
 import { pause } from '../lib/backoff.ts';
-import { fullXid } from '../lib/full-xid.ts';
 import type { Logger } from '../lib/logger.ts';
 import { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 import { CURSOR, type OpenSnapshot, SnapshotCursor } from './snapshot-cursor.ts';
@@ -132,7 +131,7 @@ async function instantWith(
     const { rows } = await session.query<{ snapshot: string; zone: string }>(INSTANT);
     const { snapshot, zone } = must(rows[0], 'a snapshot');
     const contains = new TransactionSnapshot(snapshot);
-    if (awaited.every((xid) => contains.contains(fullXid(xid, contains.xmax)))) return { contains, zone };
+    if (awaited.every((xid) => contains.containsStreamed(xid))) return { contains, zone };
     await session.query('rollback');
     await pause(LOOK_EVERY_MS, signal);
   }
