@@ -14,7 +14,7 @@ import type { StoredChange } from './stored-change.ts';
 import { readStoredRow } from './stored-row.ts';
 import { type StoredTable, type StoredVersion, StoredVersions } from './stored-table.ts';
 import { writeTuple } from './stored-tuple.ts';
-import { middleOf } from './translator.ts';
+import { middleOf, writeTruncation } from './translator.ts';
 import type { TypeResolver } from './type-resolver.ts';
 
 export type StoredChangesOptions = {
@@ -116,11 +116,10 @@ function isRow(change: StoredChange): change is RowChange {
 }
 
 function truncation(out: ByteWriter, table: StoredTable, versions: StoredVersions, place: Place): ChangeMessage {
-  const { schema, name, columns, key, identity = key } = table;
+  const { columns, key, identity = key } = table;
   const { relation } = versions.of({ isFull: false, key: identity, has: columns.map(() => true) });
   const start = out.length;
-  out.text(`{"schema":${JSON.stringify(schema)},"table":${JSON.stringify(name)},`);
-  out.ascii(`${middleOf(place, 'TRUNCATE')}"new":null,"old":null}`);
+  writeTruncation(out, table, place);
   return messageOf(table, relation, 'TRUNCATE', place, { payload: out.view(start), row: null });
 }
 

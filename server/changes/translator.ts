@@ -131,8 +131,7 @@ export class Translator {
     const context = this.#contextOf(entry.transaction);
     for (const [offset, relation] of entry.relations.entries()) {
       const start = out.length;
-      out.text(`{"schema":${JSON.stringify(relation.schema)},"table":${JSON.stringify(relation.name)},`);
-      out.ascii(`${middleOf(context, 'TRUNCATE')}"new":null,"old":null}`);
+      writeTruncation(out, relation, context);
       const part = { channel: channelOf(relation), relation, event: 'TRUNCATE' as const, index: entry.index + offset };
       const nothing = { oldImage: null, newImage: null, row: null };
       messages.push(this.#message(context, { ...part, payload: out.view(start), ...nothing }));
@@ -180,6 +179,16 @@ export class Translator {
 /** The part of payloads that all rows of a transaction and event share. */
 export function middleOf({ timestamp }: { readonly timestamp: string }, event: RowEvent): string {
   return `"commit_timestamp":"${timestamp}","eventType":"${event}",`;
+}
+
+/** Appends the payload of a TRUNCATE. */
+export function writeTruncation(
+  out: ByteWriter,
+  { schema, name }: Pick<Relation, 'schema' | 'name'>,
+  at: { readonly timestamp: string },
+): void {
+  out.text(`{"schema":${JSON.stringify(schema)},"table":${JSON.stringify(name)},`);
+  out.ascii(`${middleOf(at, 'TRUNCATE')}"new":null,"old":null}`);
 }
 
 function isIntake({ relation, operation }: RowEntry): boolean {
