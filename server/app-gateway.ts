@@ -12,6 +12,7 @@ import { ChannelStore } from './channels/channel-store.ts';
 import { TableWatching } from './channels/table-watching.ts';
 import { classifyDatabaseError, mayPass } from './db/sqlstate.ts';
 import { EphemeralFanOut } from './delivery/ephemeral.ts';
+import { systemFrame } from './delivery/stream-status.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import type { HealthReport } from './gateway/health-report.ts';
 import type { History } from './gateway/history-routes.ts';
@@ -166,9 +167,8 @@ function mayGoLive({ pipeline, state, shedding, stopping }: Parts): boolean {
 
 /** What whoever comes in is told, unless all is well. */
 function systemNotice({ state, pipeline }: Parts): ServerFrame | undefined {
-  const { status, since } = state.report;
-  if (status === 'streaming') return undefined;
-  return { type: 'system', status, lagBytes: pipeline.lagBytes, since: since.toISOString() };
+  if (state.report.status === 'streaming') return undefined;
+  return systemFrame(state.report, pipeline.lagBytes);
 }
 
 function health({ state, stopping }: Parts): HealthReport {

@@ -5,7 +5,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { Group } from '../hub/subscription.ts';
 import type { Position } from '../lib/position.ts';
 import { encodeServerFrame, type GapReason } from '../protocol/server-frame.ts';
-import type { StatusReport } from './stream-status.ts';
+import { type StatusReport, systemFrame } from './stream-status.ts';
 
 export class Announcer {
   readonly #hub: Hub;
@@ -14,8 +14,8 @@ export class Announcer {
     this.#hub = hub;
   }
 
-  system({ status, since }: StatusReport, lagBytes: number | null): void {
-    this.#all(encodeServerFrame({ type: 'system', status, lagBytes, since: since.toISOString() }));
+  system(report: StatusReport, lagBytes: number | null): void {
+    this.#all(encodeServerFrame(systemFrame(report, lagBytes)));
   }
 
   /** What lies between `from` and `to` may be missing. */
@@ -24,20 +24,19 @@ export class Announcer {
   }
 
   /** The members of `group` may have missed rows that could not be judged. Told behind the rows that were. */
-  withheld({ spec, members }: Group, from: Position, to: Position): void {
-    const { channelName: channel, subscriptionId } = spec;
-    const bytes = encodeServerFrame({ type: 'gap', channel, subscriptionId, reason: 'not_judged', from, to });
-    for (const { connection } of members) this.#hub.send(connection, bytes);
+  withheld(group: Group, from: Position, to: Position): void {
+    this.#gapOf(group, 'not_judged', from, to);
   }
 
   /** The rows of a partitioned table are others than its changes say. */
   partitionsChanged(channel: string, to: Position): void {
-    for (const { spec, members } of this.#hub.groups(channel)) {
-      const { channelName, subscriptionId } = spec;
-      const about = { channel: channelName, subscriptionId, reason: 'partition_changed', from: null, to } as const;
-      const bytes = encodeServerFrame({ type: 'gap', ...about });
-      for (const { connection } of members) this.#hub.send(connection, bytes);
-    }
+    for (const group of this.#hub.groups(channel)) this.#gapOf(group, 'partition_changed', null, to);
+  }
+
+  #gapOf({ spec, members }: Group, reason: GapReason, from: Position | null, to: Position): void {
+    const { channelName: channel, subscriptionId } = spec;
+    const bytes = encodeServerFrame({ type: 'gap', channel, subscriptionId, reason, from, to });
+    for (const { connection } of members) this.#hub.send(connection, bytes);
   }
 
   #all(bytes: Uint8Array): void {

@@ -1,7 +1,7 @@
 // Owns what is known about the stream: whether changes flow, since when, and why not. One value, replaced as
 // a whole; `system` frames, /readyz and metrics all read it.
 
-import type { StreamStatus } from '../protocol/server-frame.ts';
+import type { ServerFrame, StreamStatus } from '../protocol/server-frame.ts';
 
 export type StatusReport = {
   readonly status: StreamStatus;
@@ -36,4 +36,9 @@ export class StreamState {
     this.#report = { status, reason, since: isChange ? new Date() : this.#report.since };
     if (isChange) for (const listener of this.#listeners) listener(this.#report);
   }
+}
+
+/** What clients are told of it. */
+export function systemFrame({ status, since }: StatusReport, lagBytes: number | null): ServerFrame {
+  return { type: 'system', status, lagBytes, since: since.toISOString() };
 }

@@ -4,8 +4,6 @@
 create or replace function realtime.changed_partitions() returns table (relation text, at_position text)
 language plpgsql
 as $$
-declare
-  now_position constant text := realtime.current_position();
 begin
   for relation in
     with seen as (
@@ -21,8 +19,8 @@ begin
     )
     select n.relation from noted n where n.before is not null order by n.relation
   loop
-    at_position := now_position;
-    perform realtime.raise_floors('changes', 'partitions', array[relation], array[now_position]);
+    at_position := realtime.current_position();
+    perform realtime.raise_floors('changes', 'partitions', array[relation], array[at_position]);
     return next;
   end loop;
 end
