@@ -11,6 +11,7 @@ import { type Position, parsePosition } from '../lib/position.ts';
 import { justBelow } from '../messages/position-span.ts';
 import type { ResumePoint, ResumePoints } from '../messages/resume-point.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
+import type { ErrorCode } from '../protocol/error-codes.ts';
 import { encodeErrorFrame, encodeServerFrame } from '../protocol/server-frame.ts';
 import { Replay, type ReplayDeps, type ReplayStart } from './replay.ts';
 import { replayFrames } from './replay-frames.ts';
@@ -102,7 +103,10 @@ export class Replays {
     const { signal } = this.#options;
     const end = await this.#patiently(() => feedSnapshot(this.#options, subscription, signal));
     if (end?.kind === 'sent') return end.start;
-    if (end?.kind === 'failed') this.#end(subscription, 'snapshot_failed', end.message);
+    if (end?.kind !== 'failed') return undefined;
+    // Rows were sent already: it cannot be tried again here, but whoever asks again will get them.
+    const isPassing = end.cause !== undefined && this.#options.isPassing(end.cause);
+    this.#end(subscription, 'snapshot_failed', isPassing ? 'unavailable' : 'snapshot_unavailable', end.message);
     return undefined;
   }
 
@@ -125,15 +129,19 @@ export class Replays {
 
   #giveUp(subscription: Subscription, err: unknown): void {
     this.#options.log.error({ err, channel: subscription.channel }, 'a replay failed');
-    this.#end(subscription, 'replay_failed', 'Internal error');
+    this.#end(subscription, 'replay_failed', 'internal', 'Internal error');
   }
 
-  #end(subscription: Subscription, reason: 'snapshot_failed' | 'replay_failed', message: string): void {
+  #end(
+    subscription: Subscription,
+    reason: 'snapshot_failed' | 'replay_failed',
+    code: ErrorCode,
+    message: string,
+  ): void {
     const { hub } = this.#options;
     const { connection, id, group } = subscription;
     if (!connection.subscriptions.has(id)) return;
     const channel = group.spec.channelName;
-    const code = reason === 'snapshot_failed' ? 'snapshot_unavailable' : 'internal';
     hub.unsubscribe(subscription);
     hub.send(connection, encodeErrorFrame({ code, message }, { channel }));
     hub.send(connection, encodeServerFrame({ type: 'unsubscribed', channel, subscriptionId: id, reason }));

@@ -33,7 +33,8 @@ export type SnapshotEnd =
   | { readonly kind: 'sent'; readonly start: ReplayStart }
   /** The subscription has ended meanwhile. */
   | { readonly kind: 'over' }
-  | { readonly kind: 'failed'; readonly message: string };
+  /** `cause`: what the database failed with in the middle, after rows were sent. */
+  | { readonly kind: 'failed'; readonly message: string; readonly cause?: unknown };
 
 /** Sends the snapshot of `subscription`. Rejects when the database cannot be asked; then nothing must have been sent for it to be tried again. */
 export async function feedSnapshot(
@@ -82,7 +83,7 @@ async function sendRows(
   } catch (err) {
     // What a policy raised may speak of rows that are hidden: it is for the log.
     log.warn({ err, subscriptionId }, 'a snapshot broke off');
-    return { kind: 'failed', message: 'The snapshot could not be read to its end' };
+    return { kind: 'failed', message: 'The snapshot could not be read to its end', cause: err };
   } finally {
     await snapshot.close();
   }
