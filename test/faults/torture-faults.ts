@@ -19,8 +19,8 @@ export type Fault = {
 /** The one fault that ends an epoch. */
 export const SLOT_DROPPED = 'slot dropped';
 /** How long a failpoint may wait to be passed. */
-const FAILPOINT_MS = 3_000;
-const MOST_PASSINGS = 6;
+const FAILPOINT_MS = 4_000;
+const MOST_PASSINGS = 4;
 
 const SHARED: readonly Fault[] = [
   { name: 'server killed', weight: 3, strike: (field) => endServer(field, 'SIGKILL') },

@@ -43,6 +43,8 @@ const QUICK = {
   ROWCAST_PING_INTERVAL: '1s',
   ROWCAST_PONG_TIMEOUT: '2s',
   ROWCAST_LEASE: '2s',
+  // So that many transactions come in parts.
+  ROWCAST_BATCH_BYTES: '8KiB',
   // How long a dead link may hold up a statement: this and 5 s.
   ROWCAST_STATEMENT_TIMEOUT: '2s',
 };

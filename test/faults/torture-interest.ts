@@ -56,23 +56,18 @@ function memberOf(org: number): Pick<Interest, 'role' | 'claims'> {
 export function dueTo(interest: Interest, committed: readonly OracleChange[]): Due[] {
   const events = interest.filter?.event;
   return committed.flatMap((change) => {
-    const due = isOn(interest.channel, change) ? dueOf(interest, change) : undefined;
+    const due = channelOf(change) === interest.channel ? dueOf(interest, change) : undefined;
     return due === undefined || events?.includes(due.event) === false ? [] : [due];
   });
 }
 
-/** `<lsn>-<index>`, as it stands in a position behind the epoch. */
-export function placeOf({ lsn, index }: Pick<OracleChange, 'lsn' | 'index'>): string {
-  return `${lsn.toString(16).padStart(16, '0')}-${index.toString(16).padStart(8, '0')}`;
-}
-
-function isOn(channel: string, { relation, values }: OracleChange): boolean {
-  return relation === PUBLISHED ? values.channel_name === channel : channel === `db:${relation.replace('public.', '')}`;
+/** Where a change is told. */
+export function channelOf({ relation, values }: OracleChange): string {
+  return relation === PUBLISHED ? String(values.channel_name) : `db:${relation.replace('public.', '')}`;
 }
 
 function dueOf({ sees }: Interest, change: OracleChange): Due | undefined {
-  const { relation, op, values, old } = change;
-  const place = placeOf(change);
+  const { place, relation, op, values, old } = change;
   if (relation === PUBLISHED) return { place, event: String(values.event_name), content: String(values.id) };
   const isIn = op !== 'DELETE' && sees(values);
   // Without an old image (tables whose policy reads the row have one) a row was in view before as it is now.

@@ -1,11 +1,14 @@
 // Owns the independent opinion on what was committed: a second slot over the same publications, read through
 // SQL and decoded by a few lines of its own that share nothing with the server's decoder.
 
+import { setImmediate as immediate } from 'node:timers/promises';
 import type { TestDatabase } from '../rig/postgres.ts';
 
 export type OracleChange = {
   readonly lsn: bigint;
   readonly index: number;
+  /** `<lsn>-<index>`, as it stands in a position behind the epoch. */
+  readonly place: string;
   readonly relation: string;
   readonly op: 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
   /** Texts by column: of the new row, of a deleted one its key; none for TRUNCATE. */
@@ -16,6 +19,8 @@ export type OracleChange = {
 
 /** Where published messages come from; nothing else of the schema is told. */
 export const PUBLISHED = 'realtime.messages';
+
+const ROWS_AT_ONCE = 5_000;
 
 const PUBLICATIONS = `select string_agg(quote_ident(pubname), ',') as names from pg_publication where pubname like 'rowcast%'`;
 
@@ -33,14 +38,25 @@ export async function readOracle(database: TestDatabase): Promise<OracleChange[]
     [oracleSlot(database), publications?.names],
   );
   const oracle = new Decoder();
-  for (const { data } of rows) oracle.take(data);
+  for (const [index, { data }] of rows.entries()) {
+    // Sockets and proxies of this process must not wait meanwhile.
+    if (index % ROWS_AT_ONCE === 0) await immediate();
+    oracle.take(data);
+  }
   return oracle.changes;
 }
 
 /** `<epoch>-<lsn>-<index>` in hexadecimal, as the contract writes it. */
 export function oraclePosition(epoch: number, { lsn, index }: { lsn: bigint; index: number }): string {
-  const hex = (value: number | bigint, digits: number): string => value.toString(16).padStart(digits, '0');
-  return `${hex(epoch, 8)}-${hex(lsn, 16)}-${hex(index, 8)}`;
+  return `${hex(epoch, 8)}-${placeOf(lsn, index)}`;
+}
+
+function placeOf(lsn: bigint, index: number): string {
+  return `${hex(lsn, 16)}-${hex(index, 8)}`;
+}
+
+function hex(value: number | bigint, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
 }
 
 function oracleSlot({ name }: TestDatabase): string {
@@ -102,7 +118,8 @@ class Decoder {
     const named = (of: Texts): OracleChange['values'] =>
       Object.fromEntries(of.map((text, place) => [columns[place] ?? '', text]));
     const old = oldTexts === null ? null : named(oldTexts);
-    this.changes.push({ lsn: this.#lsn, index, relation: name, op, values: named(texts), old });
+    const place = placeOf(this.#lsn, index);
+    this.changes.push({ lsn: this.#lsn, index, place, relation: name, op, values: named(texts), old });
   }
 }
 
