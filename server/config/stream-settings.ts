@@ -79,7 +79,7 @@ export const DELIVERY_SETTINGS = {
     'ROWCAST_BATCH_BYTES',
     bytes('4KiB', '256MiB', '1MiB'),
     '1MiB',
-    'The same in bytes; whichever comes first.',
+    'How much of the stream is taken at once, at most; also what is read ahead.',
   ),
   drainWaitMs: setting(
     'ROWCAST_DRAIN_WAIT',
