@@ -13,6 +13,7 @@ const TODAY = `(now() at time zone 'UTC')::date`;
 describeEachPostgres('messages around partitions', (postgres) => {
   const openApp = async (): Promise<TestApp> => {
     const app = await startTestApp(postgres, {
+      hasPartitions: false,
       sql: `insert into realtime.channels (pattern) values ('n:*'); create table posts (id int primary key); select realtime.watch('posts')`,
     });
     await until(() => app.logLines.some(({ message }) => message === 'partitions of history changed'));

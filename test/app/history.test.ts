@@ -18,6 +18,7 @@ describeEachPostgres('history over REST', (postgres) => {
 
   beforeAll(async () => {
     app = await startTestApp(postgres, {
+      hasPartitions: false,
       sql: `create table posts (id int primary key, secret text);
         select realtime.watch('posts');
         insert into realtime.channels (pattern) values ('order:*'), ('mine:*');

@@ -27,6 +27,8 @@ export type TestAppOptions = {
   readonly login?: TestLogin | undefined;
   /** `open` (default): a policy lets everybody see all channels, so that all may be subscribed to. */
   readonly channels?: 'open' | 'closed' | undefined;
+  /** False: the app has to make the partitions of these days itself. */
+  readonly hasPartitions?: boolean | undefined;
 };
 
 export type TestLogin = { readonly user: string; readonly password: string; readonly prepare: string };
@@ -50,7 +52,7 @@ export interface TestApp extends AsyncDisposable {
 
 /** Creates a database on `postgres`, migrates it, and starts the app over it. */
 export async function startTestApp(postgres: TestPostgres, options: TestAppOptions = {}): Promise<TestApp> {
-  const database = await (isStandard(options) ? postgres.createMigrated() : postgres.createDatabase());
+  const database = await (isStandard(options) ? postgres.createMigrated(options) : postgres.createDatabase());
   try {
     return await startOver(database, options);
   } catch (error) {

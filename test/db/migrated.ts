@@ -39,9 +39,9 @@ export type MigratedDatabase = AsyncDisposable & {
 
 export type SqlFailure = { readonly code: string; readonly message: string; readonly hint: string | undefined };
 
-/** A fresh database of `postgres`, migrated as its superuser. */
+/** A fresh database of `postgres`, migrated as its superuser, without partitions. */
 export async function migratedDatabase(postgres: TestPostgres): Promise<MigratedDatabase> {
-  const database = await postgres.createMigrated();
+  const database = await postgres.createMigrated({ hasPartitions: false });
   const db = openTestPool(database.url);
   const result = await migrate({ pool: db.pool, log: collectingLog(), ...STANDARD });
   if (!result.ok) throw new Error(result.message);

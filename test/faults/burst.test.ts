@@ -25,7 +25,7 @@ const HUGE_TIMEOUT_MS = scaled(60_000, 300_000);
 it(
   '6,000 rows of one statement, then one huge transaction, arrive at ten readers, in order and once',
   async () => {
-    await using database = await newestPostgres().createDatabase();
+    await using database = await newestPostgres().createMigrated();
     const { env, config } = await prepared(database);
     await using server = ServerProcess.spawn(env);
     const port = await server.greeted();
@@ -61,7 +61,7 @@ it(
 it(
   'a reader that stalls is closed with 4490 and holds the others up for no longer than its bound',
   async () => {
-    await using database = await newestPostgres().createDatabase();
+    await using database = await newestPostgres().createMigrated();
     const { env, config } = await prepared(database);
     await using server = ServerProcess.spawn(env);
     const port = await server.greeted();

@@ -56,7 +56,7 @@ const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undef
 
 export async function runKillOracle(options: KillOracleOptions): Promise<KillOracleReport> {
   const { postgres, kills, random, plant } = options;
-  await using database = await postgres.createDatabase();
+  await using database = await postgres.createMigrated();
   const { env, config } = serverEnvironment(database, options.env);
   await migrateDatabase(database.url, config, QUIET);
   await database.query(LOADED_TABLES);

@@ -41,7 +41,7 @@ it('connections and restarts of the stream leave nothing behind', async () => {
 }, 120_000);
 
 it('the memory of a server reaches a plateau under connections that come and go', async () => {
-  await using database = await newestPostgres().createDatabase();
+  await using database = await newestPostgres().createMigrated();
   const { env, config } = serverEnvironment(database);
   await using server = ServerProcess.spawn(env);
   const port = await server.greeted();

@@ -19,7 +19,7 @@ export async function startProxied(postgres: TestPostgres): Promise<ProxiedPostg
   };
   const proxied: TestPostgres = {
     ...postgres,
-    createMigrated: async () => proxiedDatabase(await postgres.createMigrated()),
+    createMigrated: async (options) => proxiedDatabase(await postgres.createMigrated(options)),
     createDatabase: async (options) => proxiedDatabase(await postgres.createDatabase(options)),
   };
   return { proxy, postgres: proxied, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };

@@ -28,7 +28,7 @@ it.each([
 ] as const)(
   'stops on %s: code 0, sockets told, all that was handed over journaled, slot let go',
   async (_, signals) => {
-    await using database = await newestPostgres().createDatabase();
+    await using database = await newestPostgres().createMigrated();
     const { env, config } = serverEnvironment(database);
     await using server = ServerProcess.spawn(env);
     const port = await server.greeted();
@@ -55,7 +55,7 @@ it('stops at once while the database is gone', async () => {
 });
 
 it('stops while its slot waits for an old transaction, and leaves neither slot nor session', async () => {
-  await using database = await newestPostgres().createDatabase();
+  await using database = await newestPostgres().createMigrated();
   const old = await openTransaction(database);
   const { env } = serverEnvironment(database);
   await using server = ServerProcess.spawn(env);
@@ -67,7 +67,7 @@ it('stops while its slot waits for an old transaction, and leaves neither slot n
 });
 
 it('leaves no session that waits in its name when it is killed while its slot waits', async () => {
-  await using database = await newestPostgres().createDatabase();
+  await using database = await newestPostgres().createMigrated();
   const old = await openTransaction(database);
   const { env } = serverEnvironment(database);
   await using server = ServerProcess.spawn(env);
@@ -83,7 +83,7 @@ it('leaves no session that waits in its name when it is killed while its slot wa
 });
 
 it('gives up on a database that does not answer any more, and says so', async () => {
-  await using database = await newestPostgres().createDatabase();
+  await using database = await newestPostgres().createMigrated();
   const { env } = serverEnvironment(database, { ROWCAST_SHUTDOWN_DRAIN: '300ms' });
   await using server = ServerProcess.spawn(env);
   await server.greeted();
@@ -157,7 +157,7 @@ it('with the embedded database: leaves no postgres behind, adopts one after a ki
 }, 60_000);
 
 it('says who has the port, and how to choose another', async () => {
-  await using database = await newestPostgres().createDatabase();
+  await using database = await newestPostgres().createMigrated();
   const { env } = serverEnvironment(database);
   const squatter = createServer().listen(0, '127.0.0.1');
   await until(() => squatter.listening);

@@ -82,8 +82,8 @@ it('tells everybody who is connected when the slot is lost in the middle', async
 });
 
 it('refuses a slot of another database, and names the setting', async () => {
-  await using other = await newestPostgres().createDatabase();
-  await using database = await newestPostgres().createDatabase();
+  await using other = await newestPostgres().createMigrated();
+  await using database = await newestPostgres().createMigrated();
   await other.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [other.slot]);
   const { env } = serverEnvironment({ url: database.url, slot: other.slot });
   await expectRefusal(env, `the replication slot "${other.slot}" belongs to database ${other.name}`, 'ROWCAST_SLOT');

@@ -128,7 +128,7 @@ class Stage implements AsyncDisposable {
   #markers = 0;
 
   static async open(): Promise<Stage> {
-    const database = await newestPostgres().createDatabase();
+    const database = await newestPostgres().createMigrated();
     const { env, config } = serverEnvironment(database, ENV);
     await migrateDatabase(database.url, config, QUIET);
     await database.query(TABLES);

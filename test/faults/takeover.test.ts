@@ -26,7 +26,7 @@ let config: SecretConfig;
 let servers: Server[] = [];
 
 beforeAll(async () => {
-  database = await newestPostgres().createDatabase();
+  database = await newestPostgres().createMigrated();
   ({ env, config } = serverEnvironment(database, { ROWCAST_LEASE: `${LEASE_MS}ms` }));
   servers = [await start()];
   await database.query(POSTS);

@@ -1,8 +1,8 @@
-// Owns the beginning and the end of a test run: the PostgreSQL servers, with a migrated database to
+// Owns the beginning and the end of a test run: the PostgreSQL servers, with migrated databases to
 // copy from, handed to the test files by vitest.
 
 import type { TestProject } from 'vitest/node';
-import { dropMigratedTemplate, withMigratedTemplate } from './migrated-template.ts';
+import { dropMigratedTemplates, withMigratedTemplates } from './migrated-template.ts';
 import { startServers, type TestServer } from './servers.ts';
 
 declare module 'vitest' {
@@ -14,13 +14,13 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const running = await startServers((line) => console.log(line));
   try {
-    project.provide('testServers', await Promise.all(running.servers.map(withMigratedTemplate)));
+    project.provide('testServers', await Promise.all(running.servers.map(withMigratedTemplates)));
   } catch (error) {
     await running.stop();
     throw error;
   }
   return async () => {
-    await Promise.all(running.servers.map(dropMigratedTemplate));
+    await Promise.all(running.servers.map(dropMigratedTemplates));
     await running.stop();
   };
 }

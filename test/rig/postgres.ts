@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { describe, inject } from 'vitest';
+import { isSoak } from './scale.ts';
 import type { TestServer } from './servers.ts';
 import { until } from './until.ts';
 
@@ -12,8 +13,11 @@ export interface TestPostgres {
   readonly version: number;
   /** Login with all rights, database for administration. */
   readonly url: string;
-  /** A fresh database with Rowcast's schema as `STANDARD` has it, or an empty one where the server has no template. */
-  createMigrated(): Promise<TestDatabase>;
+  /**
+   * A fresh database with Rowcast's schema as `STANDARD` has it, and the partitions of these days unless nothing has
+   * started yet; an empty one where the server has no templates.
+   */
+  createMigrated(options?: { readonly hasPartitions?: boolean | undefined }): Promise<TestDatabase>;
   /** A fresh, empty database; `template` names another one of this server that nobody is connected to. */
   createDatabase(options?: CreateDatabaseOptions): Promise<TestDatabase>;
 }
@@ -58,12 +62,19 @@ export function describeEachPostgres(title: string, body: (postgres: TestPostgre
   for (const postgres of testServers()) describe(`${title} (PostgreSQL ${postgres.version})`, () => body(postgres));
 }
 
+/** The same on the newest version alone, for what is hardly about the database; on all of them in `npm run soak`. */
+export function describeNewestPostgres(title: string, body: (postgres: TestPostgres) => void): void {
+  if (isSoak) describeEachPostgres(title, body);
+  else describe(title, () => body(newestPostgres()));
+}
+
 /** Databases on `server`, which the caller started and stops. */
 export function postgresOn(server: TestServer): TestPostgres {
   return {
     version: server.version,
     url: server.url,
-    createMigrated: () => createDatabase(server, { template: server.migratedTemplate }),
+    createMigrated: ({ hasPartitions = true } = {}) =>
+      createDatabase(server, { template: hasPartitions ? server.templates?.started : server.templates?.migrated }),
     createDatabase: (options = {}) => createDatabase(server, options),
   };
 }

@@ -18,7 +18,7 @@ export type TestServer = {
   readonly url: string;
   readonly origin: 'embedded' | 'container' | 'external';
   /** A database with Rowcast's schema to copy from, where there is one. */
-  readonly migratedTemplate?: string | undefined;
+  readonly templates?: { readonly migrated: string; readonly started: string } | undefined;
 };
 export type RunningServers = { readonly servers: readonly TestServer[]; stop(): Promise<void> };
 
