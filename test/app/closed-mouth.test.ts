@@ -2,7 +2,7 @@
 // from counts, and not from the number of statements that an answer takes.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { Frame, TestClient } from './test-client.ts';
@@ -38,7 +38,7 @@ const REFUSED = [
   ['is a table of Rowcast itself', 'db:realtime.messages'],
 ] as const;
 
-describeEachPostgres('a user', (postgres) => {
+describeNewestPostgres('a user', (postgres) => {
   let app: TestApp;
   let user: TestClient;
   let admin: TestClient;

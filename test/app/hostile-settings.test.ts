@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { SAMPLES, TYPE_SETUP, tableOf } from './common-types.ts';
 import { startTestApp, type TestApp, type TestLogin } from './test-app.ts';
@@ -44,7 +44,7 @@ const SQL = `
   select realtime.watch('samples');`;
 const ROWS = Math.max(...SAMPLES.map(({ values }) => values.length));
 
-describeEachPostgres('a database with hostile settings', (postgres) => {
+describeNewestPostgres('a database with hostile settings', (postgres) => {
   let plain: TestApp;
   let hostile: TestApp;
 

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { token as gatewayToken, openGateway } from '../gateway/open-gateway.ts';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { figure, isSoak, scaled, seed } from '../rig/scale.ts';
 import { type Fuzzed, type FuzzOptions, findFault, fuzz } from './openapi-fuzz.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
@@ -24,7 +24,7 @@ const WRITTEN = `
 
 const TIMEOUT_MS = isSoak ? 1_800_000 : 60_000;
 
-describeEachPostgres('bad input', (postgres) => {
+describeNewestPostgres('bad input', (postgres) => {
   let app: TestApp;
   let baseUrl: string;
   beforeAll(async () => {

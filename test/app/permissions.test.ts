@@ -1,13 +1,13 @@
 // The routes that explain permissions: the printed list, and the check that says why somebody gets nothing.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 
 type Answer = { readonly status: number; readonly body: Record<string, unknown> };
 type Policy = { readonly policyName: string; readonly result?: string };
 
-describeEachPostgres('permissions', (postgres) => {
+describeNewestPostgres('permissions', (postgres) => {
   let app: TestApp;
 
   beforeAll(async () => {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { createDemoTable } from '../../scripts/demo-table.ts';
 import { openPool } from '../../server/db/pools.ts';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { collectingLogger, startTestApp, type TestApp } from './test-app.ts';
 
 type Printed = { readonly payload: { readonly new: object | null; readonly old: object | null } };
@@ -38,7 +38,7 @@ function fieldsOf({ payload, ...frame }: Printed): object {
   return { ...frame, payload: rest };
 }
 
-describeEachPostgres('the printed change notifications', (postgres) => {
+describeNewestPostgres('the printed change notifications', (postgres) => {
   it('arrive for the printed subscription: an insert', async () => {
     await using app = await demoApp(postgres);
     const client = await app.client(app.token('authenticated'));

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { messageText, publishBody, publishFrame } from './publishing.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 
@@ -43,7 +43,7 @@ const json = fc.letrec<{ value: string }>((tie) => ({
   ),
 })).value;
 
-describeEachPostgres('a payload', (postgres) => {
+describeNewestPostgres('a payload', (postgres) => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp(postgres, {

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { ask, type RestAnswer } from './rest-client.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
@@ -12,7 +12,7 @@ const printed = JSON.parse(readFileSync(new URL('../fixtures/channel-management.
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const PRINTED_FIELDS = ['id', 'pattern', 'description', 'webhookUrls', 'enabled', 'createdAt', 'updatedAt'];
 
-describeEachPostgres('channels over REST', (postgres) => {
+describeNewestPostgres('channels over REST', (postgres) => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp(postgres, { sql: 'create table posts (id int primary key)' });

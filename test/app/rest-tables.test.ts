@@ -2,7 +2,7 @@
 // by it, and what stands in the way.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { describeEachPostgres, type TestPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres, type TestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { withPlainApp } from './plain-app.ts';
 import { ask, type RestAnswer } from './rest-client.ts';
@@ -10,7 +10,7 @@ import { startTestApp, type TestApp } from './test-app.ts';
 
 const ORDER_ITEMS = encodeURIComponent('audit."Order Items"');
 
-describeEachPostgres('tables over REST', (postgres) => {
+describeNewestPostgres('tables over REST', (postgres) => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp(postgres, {
@@ -276,7 +276,7 @@ describeEachPostgres('tables over REST', (postgres) => {
   });
 });
 
-describeEachPostgres('a login that may not watch', (postgres: TestPostgres) => {
+describeNewestPostgres('a login that may not watch', (postgres: TestPostgres) => {
   it('answers with the statement to run, over both routes', async () => {
     await withPlainApp(postgres, async (app) => {
       const statement = `select realtime.watch('public.theirs')`;

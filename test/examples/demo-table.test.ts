@@ -4,9 +4,9 @@ import { expect, it } from 'vitest';
 import { createDemoTable } from '../../scripts/demo-table.ts';
 import { startTestApp } from '../app/test-app.ts';
 import { openTestPool } from '../db/migrated.ts';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 
-describeEachPostgres('the demo table', (postgres) => {
+describeNewestPostgres('the demo table', (postgres) => {
   it('shows its changes to every role, and opens no other channel', async () => {
     await using app = await startTestApp(postgres, { channels: 'closed' });
     const { pool, close } = openTestPool(app.database.url);

@@ -7,7 +7,7 @@ import type { Finding } from '../../scripts/doctor/finding.ts';
 import { startTestApp, type TestApp } from '../app/test-app.ts';
 import type { TestClient } from '../app/test-client.ts';
 import { failureOf } from '../db/migrated.ts';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { runScript } from '../rig/run-script.ts';
 import { until } from '../rig/until.ts';
 
@@ -15,7 +15,7 @@ const FILE = readFileSync(new URL('../../examples/policies.sql', import.meta.url
 const ALICE = '00000000-0000-4000-8000-00000000000a';
 const BOB = '00000000-0000-4000-8000-00000000000b';
 
-describeEachPostgres('examples/policies.sql', (postgres) => {
+describeNewestPostgres('examples/policies.sql', (postgres) => {
   let app: TestApp;
   let fences = 0;
   beforeAll(async () => {

@@ -3,7 +3,7 @@ import type { Finding } from '../../scripts/doctor/finding.ts';
 import { settlePolicyLogin } from '../../server/db/policy-login.ts';
 import { collectingLog, migratedDatabase } from '../db/migrated.ts';
 import { openPooler } from '../rig/pooler.ts';
-import { describeEachPostgres, type TestDatabase } from '../rig/postgres.ts';
+import { describeNewestPostgres, type TestDatabase } from '../rig/postgres.ts';
 import { runScript } from '../rig/run-script.ts';
 
 async function examine(
@@ -24,7 +24,7 @@ async function runRemedies(database: TestDatabase, findings: readonly Finding[])
   for (const statement of problems.flatMap(({ sql }) => sql ?? [])) await database.query(statement);
 }
 
-describeEachPostgres('npm run doctor', (postgres) => {
+describeNewestPostgres('npm run doctor', (postgres) => {
   it('finds nothing in the way for a superuser', async () => {
     await using database = await postgres.createDatabase();
     const { code, findings } = await examine(database.url, { ROWCAST_SLOT: database.slot });

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { migrate } from '../../server/db/migrate.ts';
 import { settlePolicyLogin } from '../../server/db/policy-login.ts';
 import { openPool } from '../../server/db/pools.ts';
-import { describeEachPostgres, type TestDatabase } from '../rig/postgres.ts';
+import { describeNewestPostgres, type TestDatabase } from '../rig/postgres.ts';
 import { runScript, type ScriptRun } from '../rig/run-script.ts';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -37,7 +37,7 @@ async function exists(database: TestDatabase, role: string): Promise<boolean> {
   return (await database.query('select from pg_roles where rolname = $1', [role])).length === 1;
 }
 
-describeEachPostgres('npm run teardown', (postgres) => {
+describeNewestPostgres('npm run teardown', (postgres) => {
   it('removes slot, publications, schema and what depends on it, and leaves the tables', async () => {
     await using database = await postgres.createDatabase();
     await setUp(database);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import jsonwebtoken from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeNewestPostgres } from '../rig/postgres.ts';
 import { runScript, type ScriptRun } from '../rig/run-script.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
@@ -73,7 +73,7 @@ describe('npm run config', () => {
   });
 });
 
-describeEachPostgres('npm run sql', (postgres) => {
+describeNewestPostgres('npm run sql', (postgres) => {
   it('runs statements and prints the rows as PostgreSQL writes them', async () => {
     await using database = await postgres.createDatabase();
     const sql = `create table t (id int8, at timestamptz, note text);
