@@ -12,7 +12,7 @@ const DUE: readonly Due[] = [10, 20, 30, 40].map((n) => ({ place: place(n), even
 const fresh = (n: number, epoch?: number): TrailEntry => ({ kind: 'fresh', position: at(n, epoch) });
 const snapshot = (n: number): TrailEntry => ({ kind: 'snapshot', position: at(n) });
 const recovered = (since: number): TrailEntry => ({ kind: 'recovered', since: at(since) });
-const live = (n: number): TrailEntry => ({ kind: 'live', position: at(n) });
+const live = (n: number, epoch?: number): TrailEntry => ({ kind: 'live', position: at(n, epoch) });
 const gap = (from: number, to: number, epoch?: number): TrailEntry => ({
   kind: 'gap',
   from: at(from),
@@ -47,6 +47,16 @@ it.each<[string, TrailEntry[], Partial<Findings>]>([
   ['a gap that was told', [fresh(5), message(10), gap(10, 30), message(40)], CLEAN],
   ['a gap that was told after the next message', [fresh(5), message(10), message(40), gap(10, 35)], CLEAN],
   ['an epoch that was told', [fresh(5), message(10), gap(10, 30, 2), message(40, { epoch: 2 })], CLEAN],
+  [
+    'an epoch that was told while a replay was under way',
+    [fresh(5), recovered(5), gap(25, 35, 2), message(10), message(20), message(40, { epoch: 2 }), live(40, 2)],
+    CLEAN,
+  ],
+  [
+    'an old epoch behind live',
+    [fresh(5), message(10), recovered(10), gap(15, 25, 2), live(25, 2), message(30), message(40)],
+    { ...CLEAN, wrong: 1 },
+  ],
   ['a hole', [fresh(5), message(10), message(40)], { ...CLEAN, lost: 2 }],
   ['a hole before live', [fresh(5), recovered(5), message(20), live(30), message(40)], { ...CLEAN, lost: 2 }],
   [

@@ -24,13 +24,16 @@ export type Findings = {
 export function judgeTrail(due: readonly Due[], trail: Trail): Findings {
   const judge = new TrailJudge(due, trail);
   for (const entry of trail.entries) judge.take(entry);
-  return judge.end(trail.entries);
+  return judge.end();
 }
 
-const SAMPLES = 3;
+const SAMPLES = 5;
+/** Entries of the trail that are shown before what is wrong. */
+const AROUND = 6;
 
 class TrailJudge {
   readonly #due: readonly Due[];
+  readonly #trail: readonly TrailEntry[];
   readonly #name: string;
   /** Of what is due: everything before it came, was given up with a word, or is missing. */
   #next = 0;
@@ -40,6 +43,8 @@ class TrailJudge {
   readonly #came = new Set<number>();
   /** Between a snapshot and `live`: what the snapshot contains does not come. */
   #isPartial = false;
+  /** Between a resume and `live`: a gap is told at once, and the replay comes to it later. */
+  #isReplaying = false;
   #epoch: string | undefined;
   /** The last place on this connection; a resume starts anew. */
   #last = '';
@@ -49,10 +54,12 @@ class TrailJudge {
   #repeated = 0;
   #recovered = 0;
   readonly #told = new Map<string, number>();
+  readonly #gaps: { readonly first: number; readonly end: number }[] = [];
   readonly #samples: string[] = [];
 
   constructor(due: readonly Due[], trail: Trail) {
     this.#due = due;
+    this.#trail = trail.entries;
     this.#name = `${trail.name} on ${trail.interest.channel}`;
   }
 
@@ -64,6 +71,7 @@ class TrailJudge {
       case 'snapshot':
         this.#jump(entry.position);
         this.#isPartial = true;
+        this.#isReplaying = true;
         return;
       case 'unrecovered':
         this.#tell(`not recovered: ${entry.reason}`);
@@ -73,6 +81,7 @@ class TrailJudge {
         return this.#jump(entry.position);
       case 'recovered':
         this.#recovered++;
+        this.#isReplaying = true;
         this.#next = this.#firstAbove(placeIn(entry.since));
         this.#last = placeIn(entry.since);
         return;
@@ -80,6 +89,7 @@ class TrailJudge {
         this.#tell(`gap: ${entry.reason}`);
         return this.#gap(entry.from ?? '', entry.to);
       case 'live':
+        this.#isReplaying = false;
         this.#sameEpoch(entry.position);
         if (this.#isPartial) return this.#jump(entry.position);
         return this.#reach(this.#firstAbove(placeIn(entry.position)));
@@ -91,10 +101,11 @@ class TrailJudge {
     }
   }
 
-  end(entries: readonly TrailEntry[]): Findings {
+  end(): Findings {
     this.#entries++;
     this.#reach(this.#due.length);
-    this.#sampleLost(entries);
+    this.#excuse();
+    this.#sampleLost();
     return {
       lost: this.#missing.size,
       duplicated: this.#duplicated,
@@ -136,6 +147,7 @@ class TrailJudge {
   // From here on without what lies between, which was said.
   #jump(position: string): void {
     this.#isPartial = false;
+    this.#isReplaying = false;
     this.#epoch = position.slice(0, EPOCH_LENGTH);
     this.#next = this.#firstAbove(placeIn(position));
     this.#last = placeIn(position);
@@ -143,9 +155,16 @@ class TrailJudge {
 
   #gap(from: string, to: string): void {
     this.#epoch = to.slice(0, EPOCH_LENGTH);
-    const [first, end] = [this.#firstAbove(placeIn(from)), this.#firstAbove(placeIn(to))];
-    for (const index of this.#missing.keys()) if (index >= first && index < end) this.#missing.delete(index);
-    this.#next = Math.max(this.#next, end);
+    const gap = { first: this.#firstAbove(placeIn(from)), end: this.#firstAbove(placeIn(to)) };
+    this.#gaps.push(gap);
+    this.#next = Math.max(this.#next, gap.end);
+  }
+
+  // What lies in a gap that was told, be it before or after.
+  #excuse(): void {
+    for (const index of this.#missing.keys()) {
+      if (this.#gaps.some(({ first, end }) => index >= first && index < end)) this.#missing.delete(index);
+    }
   }
 
   #reach(index: number): void {
@@ -155,18 +174,21 @@ class TrailJudge {
   }
 
   // One sample for all that were found missing at one place of the trail, with what stands around it.
-  #sampleLost(entries: readonly TrailEntry[]): void {
+  #sampleLost(): void {
     for (const [at, missing] of Map.groupBy(this.#missing.keys(), (index) => this.#missing.get(index) ?? 0)) {
       const [first, last] = [missing[0], missing.at(-1)].map((index) => JSON.stringify(this.#due[index ?? 0]));
-      const around = entries.slice(Math.max(0, at - 4), at + 1).map((entry) => JSON.stringify(entry));
-      this.#sample(
-        `lost ${missing.length}, from ${first} to ${last}, at entry ${at} of ${entries.length}: ${around.join(' ')}`,
-      );
+      this.#sample(`lost ${missing.length}, from ${first} to ${last}, ${this.#around(at)}`);
     }
+  }
+
+  #around(at: number): string {
+    const around = this.#trail.slice(Math.max(0, at - AROUND), at + 1).map((entry) => JSON.stringify(entry));
+    return `at entry ${at} of ${this.#trail.length}: ${around.join(' ')}`;
   }
 
   #sameEpoch(position: string): void {
     const epoch = position.slice(0, EPOCH_LENGTH);
+    if (this.#isReplaying && this.#epoch !== undefined && epoch < this.#epoch) return;
     if (this.#epoch !== undefined && epoch !== this.#epoch) this.#mistake(`${position} is of an epoch nobody told of`);
     this.#epoch = epoch;
   }
@@ -177,7 +199,7 @@ class TrailJudge {
 
   #mistake(text: string): void {
     this.#wrong++;
-    this.#sample(text);
+    this.#sample(`${text}, ${this.#around(this.#entries)}`);
   }
 
   #sample(text: string): void {
