@@ -7,7 +7,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { Subscription } from '../hub/subscription.ts';
 import { must } from '../lib/assert.ts';
 import { pause } from '../lib/backoff.ts';
-import type { Position } from '../lib/position.ts';
+import { type Position, parsePosition } from '../lib/position.ts';
 import type { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 import { encodeServerFrame } from '../protocol/server-frame.ts';
 import { type ReplayFramesDeps, replayFrames } from './replay-frames.ts';
@@ -107,8 +107,17 @@ export class Replay {
       const slice = await this.#inTurn(() => this.#source.read(question, this.#start.contained));
       // Without a table the review ends the subscription.
       if (slice === undefined) await pause(GONE_LOOK_MS, this.#signal);
-      else if (await this.#sendSlice(slice)) return;
+      else if (await this.#sendSlice(this.#withinEpoch(slice))) return;
     }
+  }
+
+  // Another server that leads meanwhile may have begun an epoch, of which this one's clients have not been told yet:
+  // nothing of it may come before that. For them, history ends with the epoch that was delivered last.
+  #withinEpoch(slice: ReplayedSlice): ReplayedSlice {
+    const told = epochOf(must(this.#deps.progress.delivered.position, 'the delivered position'));
+    if (slice.last === undefined || epochOf(slice.last) <= told) return slice;
+    const messages = slice.messages.filter(({ position }) => epochOf(position) <= told);
+    return { ...slice, messages, last: messages.at(-1)?.position, isEnd: true };
   }
 
   /** True where nothing is left to be read. */
@@ -207,6 +216,10 @@ export class Replay {
       release?.();
     }
   }
+}
+
+function epochOf(position: Position): number {
+  return must(parsePosition(position), `a position in ${position}`).epoch;
 }
 
 function later(a: Position, b: Position | undefined): Position {

@@ -75,9 +75,6 @@ class TrailJudge {
         return;
       case 'unrecovered':
         this.#tell(`not recovered: ${entry.reason}`);
-        this.#sample(
-          `not recovered (${entry.reason}) at entry ${this.#entries}, from ${this.#last} to ${entry.position}`,
-        );
         return this.#jump(entry.position);
       case 'recovered':
         this.#recovered++;
@@ -97,7 +94,9 @@ class TrailJudge {
         return this.#message(entry.seen);
       case 'crossed':
         this.#disordered++;
-        return this.#sample(`${entry.seen.position} came behind ${entry.behind} of another subscription`);
+        return this.#sample(
+          `${entry.seen.position} came behind ${entry.behind} of another subscription, ${this.#around(this.#entries)}`,
+        );
     }
   }
 
@@ -139,7 +138,8 @@ class TrailJudge {
   #backwards(seen: Seen, index: number): void {
     if (this.#came.has(index)) this.#duplicated++;
     else this.#disordered++;
-    this.#sample(`${seen.position} came behind ${this.#last}${this.#came.has(index) ? ' again' : ''}`);
+    const again = this.#came.has(index) ? ' again' : '';
+    this.#sample(`${seen.position} came behind ${this.#last}${again}, ${this.#around(this.#entries)}`);
     this.#came.add(index);
     this.#missing.delete(index);
   }

@@ -17,7 +17,7 @@ const options = new Command('torture')
   .option('--subscribers <n>', 'connections, each with two subscriptions', '24')
   .option('--writers <n>', 'connections that write', '4')
   .option('--pause <ms>', 'the longest pause between two faults', '4000')
-  .option('--faults <text>', 'only those whose name holds it', '')
+  .option('--faults <texts>', 'only those whose name holds one of them, by commas', '')
   .option('--writer-pause <ms>', 'the longest pause of a writer between two transactions', '120')
   .parse()
   .opts<Options>();
@@ -30,7 +30,7 @@ const report = await runTorture({
   subscribers: Number(options.subscribers),
   writers: Number(options.writers),
   writerPauseMs: Number(options.writerPause),
-  faults: FAULTS.filter(({ name }) => name.includes(options.faults)),
+  faults: FAULTS.filter(({ name }) => options.faults.split(',').some((text) => name.includes(text))),
   faultPauseMs: Number(options.pause),
   say: (line) => console.log(`  ${((performance.now() - startedAt) / 1_000).toFixed(1)} s  ${line}`),
 });
