@@ -63,6 +63,21 @@ describeEachPostgres('resume', (postgres) => {
     expect(later.changes().map(({ payload }) => payload.new?.id)).toEqual([3]);
   });
 
+  it('ends with the epoch that was told, whatever another server has written behind it', async () => {
+    await using app = await startTestApp(postgres, { sql: POSTS });
+    const first = await app.client();
+    await first.subscribe('db:posts');
+    await insert(app, 1, 3);
+    const [one] = await journaled(app, first, 3);
+    await app.database.query(`
+      insert into realtime.changes (position, committed_at, xid, relation, op, new_image, payload)
+      select 'ffffffff' || substr(position, 9), committed_at, xid, relation, op, new_image, payload from realtime.changes`);
+    const again = await app.client();
+    await again.subscribe('db:posts', { since: one?.position });
+    await live(again);
+    expect(again.changes()).toEqual(first.changes().slice(1));
+  });
+
   it('replays published messages of one channel', async () => {
     await using app = await startTestApp(postgres, { sql: POSTS });
     const first = await app.client();
