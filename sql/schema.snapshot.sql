@@ -105,6 +105,7 @@ column settings.max_message_bytes integer not null default 262144
 column source_usage.source_id uuid not null
 column source_usage.month date not null
 column source_usage.accepted bigint not null default 0
+column source_usage.monthly_limit integer
 column sources.id uuid not null default gen_random_uuid()
 column sources.name text not null
 column sources.slug text not null
@@ -154,6 +155,9 @@ column webhook_deliveries.finished_at timestamp with time zone
 column webhook_deliveries.last_status integer
 column webhook_deliveries.last_error text
 column webhook_deliveries.created_at timestamp with time zone not null default now()
+column webhook_deliveries.source text not null
+column webhook_deliveries.is_counted boolean not null default false
+column webhook_deliveries.leased_at timestamp with time zone
 column webhook_endpoints.id uuid not null default gen_random_uuid()
 column webhook_endpoints.channel_id uuid
 column webhook_endpoints.url text not null
@@ -181,6 +185,31 @@ column webhook_endpoints.failing_since timestamp with time zone
 column webhook_endpoints.next_attempt_at timestamp with time zone
 column webhook_endpoints.created_at timestamp with time zone not null default now()
 column webhook_endpoints.updated_at timestamp with time zone not null default now()
+column webhook_endpoints.plan text not null default 'standard'::text
+column webhook_endpoints.like_pattern text not null generated as replace(replace(replace(replace(pattern, '\'::text, '\\'::text), '_'::text, '\_'::text), '%'::text, '*'::text), '*'::text, '_%'::text)
+column webhook_endpoints.next_batch_at timestamp with time zone
+column webhook_endpoints.open_batch_id uuid
+column webhook_log.delivery_id bigint
+column webhook_log.endpoint_id uuid
+column webhook_log.pattern text
+column webhook_log.url text
+column webhook_log.message_id uuid
+column webhook_log.position text
+column webhook_log.channel_name text
+column webhook_log.event_name text
+column webhook_log.source text
+column webhook_log.state text
+column webhook_log.attempts integer
+column webhook_log.batch_id uuid
+column webhook_log.batch_index integer
+column webhook_log.created_at timestamp with time zone
+column webhook_log.finished_at timestamp with time zone
+column webhook_log.attempt integer
+column webhook_log.started_at timestamp with time zone
+column webhook_log.duration_ms integer
+column webhook_log.status integer
+column webhook_log.error text
+column webhook_log.response_head text
 constraint realtime.changes.changes_op_known CHECK ((op = ANY (ARRAY['INSERT'::text, 'UPDATE'::text, 'DELETE'::text, 'TRUNCATE'::text])))
 constraint realtime.changes.changes_pkey PRIMARY KEY ("position", committed_at)
 constraint realtime.channels.channels_pattern_grammar CHECK (((pattern ~ '^([A-Za-z0-9_.:/@=,;#*%-]|[^\u0001-\u007f])+$'::text) OR (pattern ~ '^db:(("([^"]|"")+"|[^".]+)\.)?("([^"]|"")+"|[^".]+)$'::text)))
@@ -220,6 +249,7 @@ constraint realtime.source_usage.source_usage_month_check CHECK ((EXTRACT(day FR
 constraint realtime.source_usage.source_usage_pkey PRIMARY KEY (source_id, month)
 constraint realtime.source_usage.source_usage_source_id_fkey FOREIGN KEY (source_id) REFERENCES realtime.sources(id) ON DELETE CASCADE
 constraint realtime.sources.sources_channel_key UNIQUE (channel)
+constraint realtime.sources.sources_free_limit CHECK (((plan <> 'free'::text) OR (monthly_limit <= 1000)))
 constraint realtime.sources.sources_monthly_limit_positive CHECK ((monthly_limit >= 0))
 constraint realtime.sources.sources_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
 constraint realtime.sources.sources_pkey PRIMARY KEY (id)
@@ -230,18 +260,21 @@ constraint realtime.watched.watched_pkey PRIMARY KEY (relid)
 constraint realtime.webhook_attempts.webhook_attempts_delivery_id_fkey FOREIGN KEY (delivery_id) REFERENCES realtime.webhook_deliveries(id) ON DELETE CASCADE
 constraint realtime.webhook_attempts.webhook_attempts_pkey PRIMARY KEY (id)
 constraint realtime.webhook_attempts.webhook_attempts_unique UNIQUE (delivery_id, attempt)
-constraint realtime.webhook_deliveries.webhook_deliveries_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES realtime.webhook_endpoints(id) ON DELETE CASCADE
 constraint realtime.webhook_deliveries.webhook_deliveries_message_unique UNIQUE (endpoint_id, message_id)
 constraint realtime.webhook_deliveries.webhook_deliveries_pkey PRIMARY KEY (id)
-constraint realtime.webhook_deliveries.webhook_deliveries_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'leased'::text, 'delivered'::text, 'dead'::text, 'cancelled'::text])))
+constraint realtime.webhook_deliveries.webhook_deliveries_source_known CHECK ((source = ANY (ARRAY['messages'::text, 'changes'::text, 'test'::text])))
+constraint realtime.webhook_deliveries.webhook_deliveries_state_known CHECK ((state = ANY (ARRAY['unjudged'::text, 'hidden'::text, 'pending'::text, 'leased'::text, 'delivered'::text, 'dead'::text, 'cancelled'::text])))
 constraint realtime.webhook_endpoints.webhook_endpoints_batch_interval_positive CHECK ((batch_interval_ms > 0))
 constraint realtime.webhook_endpoints.webhook_endpoints_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES realtime.channels(id) ON DELETE CASCADE
-constraint realtime.webhook_endpoints.webhook_endpoints_channel_url_unique UNIQUE (channel_id, url)
 constraint realtime.webhook_endpoints.webhook_endpoints_claims_object CHECK ((jsonb_typeof(claims) = 'object'::text))
+constraint realtime.webhook_endpoints.webhook_endpoints_claims_of_role CHECK (((claims IS NULL) OR (role IS NOT NULL)))
 constraint realtime.webhook_endpoints.webhook_endpoints_format_known CHECK ((format = ANY (ARRAY['message'::text, 'event'::text, 'payload'::text])))
+constraint realtime.webhook_endpoints.webhook_endpoints_free_in_flight CHECK (((plan <> 'free'::text) OR (max_in_flight <= 15)))
 constraint realtime.webhook_endpoints.webhook_endpoints_max_in_flight_positive CHECK ((max_in_flight > 0))
 constraint realtime.webhook_endpoints.webhook_endpoints_mode_known CHECK ((mode = ANY (ARRAY['single'::text, 'batch'::text])))
+constraint realtime.webhook_endpoints.webhook_endpoints_pattern_grammar CHECK ((((length(pattern) >= 1) AND (length(pattern) <= 200)) AND ((pattern ~ '^([A-Za-z0-9_.:/@=,;#*%-]|[^\u0001-\u007f])+$'::text) OR (pattern ~ '^db:(("([^"]|"")+"|[^".]+)\.)?("([^"]|"")+"|[^".]+)$'::text))))
 constraint realtime.webhook_endpoints.webhook_endpoints_pkey PRIMARY KEY (id)
+constraint realtime.webhook_endpoints.webhook_endpoints_plan_known CHECK ((plan = ANY (ARRAY['standard'::text, 'free'::text])))
 constraint realtime.webhook_endpoints.webhook_endpoints_state_known CHECK ((state = ANY (ARRAY['active'::text, 'paused'::text, 'disabled'::text])))
 CREATE INDEX changes_op ON ONLY realtime.changes USING btree (op, "position")
 CREATE UNIQUE INDEX changes_pkey ON ONLY realtime.changes USING btree ("position", committed_at)
@@ -274,37 +307,56 @@ CREATE UNIQUE INDEX webhook_attempts_pkey ON realtime.webhook_attempts USING btr
 CREATE UNIQUE INDEX webhook_attempts_unique ON realtime.webhook_attempts USING btree (delivery_id, attempt)
 CREATE INDEX webhook_deliveries_batch ON realtime.webhook_deliveries USING btree (batch_id) WHERE (batch_id IS NOT NULL)
 CREATE INDEX webhook_deliveries_created_at ON realtime.webhook_deliveries USING btree (created_at)
-CREATE INDEX webhook_deliveries_due ON realtime.webhook_deliveries USING btree (endpoint_id, id) WHERE (state = ANY (ARRAY['pending'::text, 'leased'::text]))
+CREATE INDEX webhook_deliveries_dead ON realtime.webhook_deliveries USING btree (endpoint_id, id) WHERE (state = 'dead'::text)
+CREATE INDEX webhook_deliveries_due ON realtime.webhook_deliveries USING btree (endpoint_id, next_attempt_at, id) WHERE (state = 'pending'::text)
+CREATE INDEX webhook_deliveries_leased ON realtime.webhook_deliveries USING btree (endpoint_id, lease_expires_at) WHERE (state = 'leased'::text)
 CREATE UNIQUE INDEX webhook_deliveries_message_unique ON realtime.webhook_deliveries USING btree (endpoint_id, message_id)
+CREATE INDEX webhook_deliveries_open ON realtime.webhook_deliveries USING btree (endpoint_id, id) WHERE (state = ANY (ARRAY['pending'::text, 'leased'::text, 'unjudged'::text]))
 CREATE UNIQUE INDEX webhook_deliveries_pkey ON realtime.webhook_deliveries USING btree (id)
-CREATE UNIQUE INDEX webhook_endpoints_channel_url_unique ON realtime.webhook_endpoints USING btree (channel_id, url)
+CREATE INDEX webhook_deliveries_under_way ON realtime.webhook_deliveries USING btree (endpoint_id) WHERE (state = 'leased'::text)
+CREATE INDEX webhook_deliveries_unjudged ON realtime.webhook_deliveries USING btree (id) WHERE (state = 'unjudged'::text)
+CREATE UNIQUE INDEX webhook_endpoints_channel_url ON realtime.webhook_endpoints USING btree (channel_id, url) WHERE (channel_id IS NOT NULL)
 CREATE UNIQUE INDEX webhook_endpoints_pkey ON realtime.webhook_endpoints USING btree (id)
 policy rowcast_admitted on realtime.messages for a restrictive using () with check ((channel_id IS NOT NULL))
 CREATE TRIGGER changes_count_removed AFTER DELETE ON realtime.changes REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION realtime.count_removed()
 CREATE TRIGGER changes_forget_counts AFTER TRUNCATE ON realtime.changes FOR EACH STATEMENT EXECUTE FUNCTION realtime.forget_counts()
 CREATE TRIGGER channels_settle BEFORE INSERT OR UPDATE ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.settle_channel()
+CREATE TRIGGER channels_sync_webhook_urls AFTER INSERT OR UPDATE ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.sync_webhook_urls()
 CREATE TRIGGER channels_watch_1_as_writer AFTER INSERT OR DELETE OR UPDATE OF pattern ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.watch_as_writer()
 CREATE TRIGGER channels_watch_2_as_owner AFTER INSERT OR DELETE OR UPDATE OF pattern ON realtime.channels FOR EACH ROW EXECUTE FUNCTION realtime.watch_as_owner()
 CREATE TRIGGER channels_watch_3_truncated AFTER TRUNCATE ON realtime.channels FOR EACH STATEMENT EXECUTE FUNCTION realtime.unwatch_all()
 CREATE TRIGGER messages_admit BEFORE INSERT ON realtime.messages FOR EACH ROW EXECUTE FUNCTION realtime.admit_message()
 CREATE TRIGGER messages_count_removed AFTER DELETE ON realtime.messages REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION realtime.count_removed()
 CREATE TRIGGER messages_forget_counts AFTER TRUNCATE ON realtime.messages FOR EACH STATEMENT EXECUTE FUNCTION realtime.forget_counts()
+CREATE TRIGGER sources_channel AFTER INSERT OR DELETE ON realtime.sources FOR EACH ROW EXECUTE FUNCTION realtime.follow_source()
+CREATE TRIGGER webhook_endpoints_drop_deliveries AFTER DELETE ON realtime.webhook_endpoints REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION realtime.drop_deliveries()
+function accept_webhook(source_id uuid, received_at text, headers jsonb, payload jsonb) returns TABLE(outcome text, message_id uuid) volatile
 function add_message_counts(source text, is_removed boolean, times timestamp with time zone[], channel_keys text[], event_names text[], message_counts bigint[], wh_audience_counts bigint[], wh_delivered_counts bigint[], first_positions text[], last_positions text[]) returns void volatile
 function admit_message() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function apply_watch(old_pattern text, new_pattern text, last_try boolean) returns void volatile set search_path=pg_catalog, pg_temp
 function carriers(relid oid) returns SETOF name stable
+function change_payload(payload jsonb) returns text immutable
 function changed_partitions() returns TABLE(relation text, at_position text) volatile
 function channel_name() returns text stable
 function channel_webhook_urls(name text) returns text[] stable
 function channels_fingerprint() returns text stable set search_path=pg_catalog, pg_temp
 function column_rules(relid oid) returns jsonb stable set search_path=""
+function count_delivered(sources text[], ids uuid[], times timestamp with time zone[], positions text[]) returns void volatile
 function count_removed() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function counts_within(since timestamp with time zone, until timestamp with time zone) returns SETOF realtime.message_counts stable
 function current_position() returns text volatile
 function deciding_channel(name text) returns TABLE(channel_id uuid, pattern text, enabled boolean, persist boolean, retention_days integer) stable
 function delete_rows(parent text, keys text[], times timestamp with time zone[]) returns bigint volatile set enable_hashjoin=off, enable_mergejoin=off
+function drop_deliveries() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function drop_partition(parent text, day date) returns bigint volatile set lock_timeout=200ms
+function due_endpoints(room integer) returns SETOF uuid stable
+function enqueue_changes(ids uuid[], positions text[], times timestamp with time zone[], target_relations text[], target_events text[], target_endpoints uuid[]) returns bigint volatile set work_mem=64MB, enable_nestloop=off
+function enqueue_messages(ids uuid[], times timestamp with time zone[], positions text[], target_channels text[], target_events text[], target_endpoints uuid[]) returns bigint volatile set work_mem=64MB
+function enqueue_test(endpoint_id uuid) returns bigint volatile
 function ensure_publications(prefix text) returns jsonb volatile
+function expire_deliveries(give_up_ms bigint, slice integer) returns bigint volatile
+function finish_deliveries(holder text, ids bigint[], tries integer[], outcomes text[], durations_ms integer[], statuses integer[], errors text[], response_heads text[], retries_ms integer[], initial_ms bigint, max_ms bigint, give_up_ms bigint, pause_after_ms bigint, OUT delivered integer, OUT dead integer, OUT lost integer, OUT stopped jsonb) returns record volatile
+function follow_source() returns trigger volatile set search_path=pg_catalog, pg_temp
 function forget_counts() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function full_refusal(relid oid) returns text stable set search_path=pg_catalog, pg_temp
 function grant_access(app_roles text[], admin_roles text[]) returns text[] volatile
@@ -312,9 +364,11 @@ function grant_policy_login(login name) returns void volatile
 function hashed_message_id(sender_id text, channel_name text, id uuid) returns uuid immutable
 function identity_gap(relid oid) returns text stable
 function is_published(relid oid, wants_full boolean) returns boolean stable
-function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[]) returns bigint volatile
+function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[], wh_audience_counts integer[]) returns bigint volatile
 function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[]) returns TABLE(question integer, sees_channel boolean, reads_table boolean, failure_state text, failure text) stable
 function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text) returns TABLE(state text, hits text[], failures text[]) stable
+function lease_deliveries(holder text, lease_ms integer, request_room integer, byte_room bigint) returns TABLE(id bigint, endpoint_id uuid, message_id uuid, channel_name text, event_name text, body bytea, batch_id uuid, attempts integer, url text, token text, secrets text[]) volatile
+function lease_room(endpoint realtime.webhook_endpoints) returns integer stable
 function make_partition(parent text, day date) returns boolean volatile set lock_timeout=200ms
 function may_publish(relid oid) returns boolean stable
 function message_id("position" text) returns uuid stable
@@ -322,6 +376,7 @@ function message_id("position" text, system_identifier text) returns uuid immuta
 function message_stats(channel_id uuid, since timestamp with time zone, until timestamp with time zone) returns TABLE(total_messages bigint, wh_audience bigint, wh_delivered bigint, top_events json) stable
 function missing_partitions(days_ahead integer) returns TABLE(parent text, day date) stable
 function partitions() returns TABLE(parent text, day date, partition_name text) stable
+function pick_deliveries(endpoint realtime.webhook_endpoints, room integer, byte_room bigint) returns SETOF bigint stable
 function policy_rules(relid oid) returns jsonb stable set search_path=""
 function position_range(source text, since timestamp with time zone, until timestamp with time zone, channel_key text, event_name text) returns TABLE(first_position text, last_position text) stable
 function publication_prefix() returns text stable security definer set search_path=pg_catalog, pg_temp
@@ -333,16 +388,22 @@ function reconcile_watched() returns TABLE(relation text, action text, ok boolea
 function relation_name(relid oid) returns text stable
 function relation_oid(spelling text) returns oid stable set search_path=pg_catalog, pg_temp
 function remove_default_rows(parent text, before timestamp with time zone, first_block bigint, end_block bigint) returns bigint volatile
+function remove_deliveries(keep_ms bigint, slice integer) returns bigint volatile
 function remove_slice(parent text, since timestamp with time zone, until timestamp with time zone, after_position text, last_position text, days integer, slice integer, OUT due bigint, OUT removed bigint, OUT at_position text) returns record volatile
+function rfc3339(at timestamp with time zone) returns text stable
 function rules_fingerprint(relids oid[]) returns text[] stable set search_path=pg_catalog, pg_temp
 function sees_all_channels(role_name name) returns boolean stable
 function set_full(relid oid) returns void volatile set search_path=pg_catalog, pg_temp
 function set_published(relid oid, published boolean) returns text volatile set search_path=pg_catalog, pg_temp
 function settle_channel() returns trigger volatile set search_path=pg_catalog, pg_temp
 function settle_counts() returns bigint volatile
+function settle_judged(ids bigint[], events text[], payloads text[], reason text) returns bigint volatile
 function settled_watches() returns SETOF text stable
+function source_limit(plan text, monthly_limit integer) returns integer immutable
+function sync_webhook_urls() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
 function table_members(relid oid) returns TABLE(member oid, is_leaf boolean) stable
 function table_rules(relids oid[], role_names text[]) returns TABLE(relid oid, fingerprint text, rules jsonb) stable set search_path="", lock_timeout=1s
+function take_back_changes(handled_end text) returns void volatile
 function tally_minute(source text, since timestamp with time zone, until timestamp with time zone, channel_key text) returns TABLE(event_name text, message_count bigint, wh_audience_count bigint, wh_delivered_count bigint) stable
 function unwatch(relation regclass) returns void volatile
 function unwatch_all() returns trigger volatile security definer set search_path=pg_catalog, pg_temp
@@ -357,48 +418,72 @@ function watch_policy_name(relation text) returns name immutable
 function watch_refusal(relid oid) returns text stable
 function watch_roles(relation text) returns text[] stable
 function watched_relation(pattern text) returns text immutable
+function webhook_body(format text, label text, pattern text, message_id uuid, channel_id uuid, channel_name text, event_name text, payload text, sender_type text, sender_id text, connection_id text, at timestamp with time zone) returns bytea stable
+function webhook_channels(names text[]) returns TABLE(name text, channel_id uuid) stable
+function webhook_room(pattern text, channel_name text) returns text immutable
+function webhook_secret() returns text volatile
+function webhook_targets(names text[], events text[]) returns TABLE(channel_name text, event_name text, endpoint_id uuid) stable
 grant delete, insert, select, update on channels to service_role
 grant select on history to service_role
 grant select on messages to anon
 grant select on messages to authenticated
 grant delete, insert, select, update on messages to service_role
+grant select on webhook_log to service_role
 grant select (created_at, description, enabled, id, is_pattern, like_pattern, literal_length, pattern, persist, retention_days, updated_at) on channels to anon
 grant select (created_at, description, enabled, id, is_pattern, like_pattern, literal_length, pattern, persist, retention_days, updated_at) on channels to authenticated
 grant insert (channel_name, event_name, id, payload) on messages to anon
 grant insert (channel_name, event_name, id, payload) on messages to authenticated
+closed to public: function accept_webhook(source_id uuid, received_at text, headers jsonb, payload jsonb)
 closed to public: function add_message_counts(source text, is_removed boolean, times timestamp with time zone[], channel_keys text[], event_names text[], message_counts bigint[], wh_audience_counts bigint[], wh_delivered_counts bigint[], first_positions text[], last_positions text[])
 closed to public: function admit_message()
 closed to public: function apply_watch(old_pattern text, new_pattern text, last_try boolean)
+closed to public: function change_payload(payload jsonb)
 closed to public: function changed_partitions()
 closed to public: function channels_fingerprint()
 closed to public: function column_rules(relid oid)
+closed to public: function count_delivered(sources text[], ids uuid[], times timestamp with time zone[], positions text[])
 closed to public: function count_removed()
 closed to public: function counts_within(since timestamp with time zone, until timestamp with time zone)
 closed to public: function current_position()
 closed to public: function delete_rows(parent text, keys text[], times timestamp with time zone[])
+closed to public: function drop_deliveries()
 closed to public: function drop_partition(parent text, day date)
+closed to public: function due_endpoints(room integer)
+closed to public: function enqueue_changes(ids uuid[], positions text[], times timestamp with time zone[], target_relations text[], target_events text[], target_endpoints uuid[])
+closed to public: function enqueue_messages(ids uuid[], times timestamp with time zone[], positions text[], target_channels text[], target_events text[], target_endpoints uuid[])
+closed to public: function enqueue_test(endpoint_id uuid)
 closed to public: function ensure_publications(prefix text)
+closed to public: function expire_deliveries(give_up_ms bigint, slice integer)
+closed to public: function finish_deliveries(holder text, ids bigint[], tries integer[], outcomes text[], durations_ms integer[], statuses integer[], errors text[], response_heads text[], retries_ms integer[], initial_ms bigint, max_ms bigint, give_up_ms bigint, pause_after_ms bigint, OUT delivered integer, OUT dead integer, OUT lost integer, OUT stopped jsonb)
+closed to public: function follow_source()
 closed to public: function forget_counts()
 closed to public: function grant_access(app_roles text[], admin_roles text[])
 closed to public: function grant_policy_login(login name)
-closed to public: function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[])
+closed to public: function journal_messages(ids uuid[], times timestamp with time zone[], positions text[], audience_counts integer[], wh_audience_counts integer[])
 closed to public: function judge_channels(roles text[], claims text[], channel_names text[], channel_ids uuid[], table_oids oid[])
 closed to public: function judge_rows(xids bigint[], relids oid[], expected text[], images text[], sets integer[], statements text[], statement_sets integer[], identity_roles text[], identity_claims text[], identity_channels text[], identity_zones text[], entry_identities integer[], entry_statements integer[], suspects boolean[], budget_ms integer, trace text)
+closed to public: function lease_deliveries(holder text, lease_ms integer, request_room integer, byte_room bigint)
+closed to public: function lease_room(endpoint realtime.webhook_endpoints)
 closed to public: function make_partition(parent text, day date)
 closed to public: function message_stats(channel_id uuid, since timestamp with time zone, until timestamp with time zone)
 closed to public: function missing_partitions(days_ahead integer)
 closed to public: function partitions()
+closed to public: function pick_deliveries(endpoint realtime.webhook_endpoints, room integer, byte_room bigint)
 closed to public: function policy_rules(relid oid)
 closed to public: function position_range(source text, since timestamp with time zone, until timestamp with time zone, channel_key text, event_name text)
 closed to public: function publish_as(role_name text, claims text, connection_id text, ids uuid[], channel_names text[], event_names text[], payloads text[])
 closed to public: function raise_floors(source text, cause text, channel_keys text[], positions text[])
 closed to public: function reconcile_watched()
 closed to public: function remove_default_rows(parent text, before timestamp with time zone, first_block bigint, end_block bigint)
+closed to public: function remove_deliveries(keep_ms bigint, slice integer)
 closed to public: function remove_slice(parent text, since timestamp with time zone, until timestamp with time zone, after_position text, last_position text, days integer, slice integer, OUT due bigint, OUT removed bigint, OUT at_position text)
 closed to public: function rules_fingerprint(relids oid[])
 closed to public: function set_published(relid oid, published boolean)
 closed to public: function settle_counts()
+closed to public: function settle_judged(ids bigint[], events text[], payloads text[], reason text)
+closed to public: function sync_webhook_urls()
 closed to public: function table_rules(relids oid[], role_names text[])
+closed to public: function take_back_changes(handled_end text)
 closed to public: function tally_minute(source text, since timestamp with time zone, until timestamp with time zone, channel_key text)
 closed to public: function unwatch_all()
 closed to public: function unwatch_for(relation text)
@@ -406,3 +491,7 @@ closed to public: function watch_as_owner()
 closed to public: function watch_for(relation text, wants_full boolean, role_names text[])
 closed to public: function watch_policy_name(relation text)
 closed to public: function watch_roles(relation text)
+closed to public: function webhook_body(format text, label text, pattern text, message_id uuid, channel_id uuid, channel_name text, event_name text, payload text, sender_type text, sender_id text, connection_id text, at timestamp with time zone)
+closed to public: function webhook_room(pattern text, channel_name text)
+closed to public: function webhook_secret()
+closed to public: function webhook_targets(names text[], events text[])

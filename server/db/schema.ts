@@ -180,8 +180,12 @@ export type WebhookEndpointsTable = {
   consecutive_failures: Generated<number>;
   failing_since: TimestampText | null;
   next_attempt_at: TimestampText | null;
+  open_batch_id: string | null;
   created_at: Generated<TimestampText>;
   updated_at: Generated<TimestampText>;
+  plan: Generated<'standard' | 'free'>;
+  like_pattern: ReadOnly<string>;
+  next_batch_at: TimestampText | null;
 };
 
 export type WebhookDeliveriesTable = {
@@ -195,17 +199,20 @@ export type WebhookDeliveriesTable = {
   body: Buffer | null;
   batch_id: string | null;
   batch_index: number | null;
-  state: Generated<'pending' | 'leased' | 'delivered' | 'dead' | 'cancelled'>;
+  state: Generated<'unjudged' | 'hidden' | 'pending' | 'leased' | 'delivered' | 'dead' | 'cancelled'>;
   attempts: Generated<number>;
   next_attempt_at: Generated<TimestampText>;
   lease_holder: string | null;
   lease_expires_at: TimestampText | null;
+  leased_at: TimestampText | null;
   first_attempt_at: TimestampText | null;
   give_up_at: TimestampText | null;
   finished_at: TimestampText | null;
   last_status: number | null;
   last_error: string | null;
   created_at: Generated<TimestampText>;
+  source: 'messages' | 'changes' | 'test';
+  is_counted: Generated<boolean>;
 };
 
 export type WebhookAttemptsTable = {
@@ -213,6 +220,30 @@ export type WebhookAttemptsTable = {
   delivery_id: bigint;
   attempt: number;
   started_at: TimestampText;
+  duration_ms: number | null;
+  status: number | null;
+  error: string | null;
+  response_head: string | null;
+};
+
+export type WebhookLogView = {
+  delivery_id: bigint;
+  endpoint_id: string;
+  pattern: string;
+  url: string;
+  message_id: string;
+  position: string | null;
+  channel_name: string;
+  event_name: string;
+  source: 'messages' | 'changes' | 'test';
+  state: string;
+  attempts: number;
+  batch_id: string | null;
+  batch_index: number | null;
+  created_at: TimestampText;
+  finished_at: TimestampText | null;
+  attempt: number | null;
+  started_at: TimestampText | null;
   duration_ms: number | null;
   status: number | null;
   error: string | null;
@@ -238,6 +269,7 @@ export type SourceUsageTable = {
   source_id: string;
   month: string;
   accepted: Generated<bigint>;
+  monthly_limit: number | null;
 };
 
 export type DatabaseTables = {
@@ -256,6 +288,7 @@ export type DatabaseTables = {
   'realtime.webhook_endpoints': WebhookEndpointsTable;
   'realtime.webhook_deliveries': WebhookDeliveriesTable;
   'realtime.webhook_attempts': WebhookAttemptsTable;
+  'realtime.webhook_log': WebhookLogView;
   'realtime.sources': SourcesTable;
   'realtime.source_usage': SourceUsageTable;
 };

@@ -21,7 +21,7 @@ begin
     execute format('grant usage on schema realtime to %I', entry.rolname);
     if entry.is_admin then
       execute format('grant select, insert, update, delete on realtime.channels, realtime.messages to %I', entry.rolname);
-      execute format('grant select on realtime.history to %I', entry.rolname);
+      execute format('grant select on realtime.history, realtime.webhook_log to %I', entry.rolname);
       if not entry.sees_all then
         execute format('create policy %I on realtime.channels to %I using (true) with check (true)', 'rowcast_admin_' || entry.rolname, entry.rolname);
         execute format('create policy %I on realtime.messages to %I using (true) with check (true)', 'rowcast_admin_' || entry.rolname, entry.rolname);
