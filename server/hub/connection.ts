@@ -2,6 +2,7 @@
 // (WebSocket, SSE) stays with the gateway, which gives the sink and is told when to cut.
 
 import type { Identity } from '../auth/identity.ts';
+import type { Dialect } from '../protocol/dialect.ts';
 import { Outbox, type Sink } from './outbox.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -9,8 +10,12 @@ export type ConnectionOptions = {
   readonly id: string;
   readonly identity: Identity;
   readonly sink: Sink;
+  /** How it is told everything. Default: `rowcast`. */
+  readonly dialect?: Dialect | undefined;
   /** Called once when the reader is too slow: the gateway closes the transport. */
   readonly onTooSlow: () => void;
+  /** Called when its last subscription ends while it is connected. */
+  readonly onUnsubscribed?: (() => void) | undefined;
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
 };
@@ -19,7 +24,9 @@ export class Connection {
   readonly id: string;
   readonly outbox: Outbox;
   readonly subscriptions = new Map<string, Subscription>();
+  readonly dialect: Dialect;
   readonly onTooSlow: () => void;
+  readonly onUnsubscribed: (() => void) | undefined;
   /** Changed by a renewed token; its subscriptions are judged again by whoever changes it. */
   identity: Identity;
   /** Since when the outbox has been above its bound; undefined while it is not. Set by the hub. */
@@ -30,7 +37,9 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.id = options.id;
     this.identity = options.identity;
+    this.dialect = options.dialect ?? 'rowcast';
     this.onTooSlow = options.onTooSlow;
+    this.onUnsubscribed = options.onUnsubscribed;
     this.outbox = new Outbox(options.sink, options.now);
   }
 }

@@ -2,6 +2,7 @@
 // reads the fields when it judges and encodes, once for all members of a group.
 
 import type { Identity } from '../auth/identity.ts';
+import type { Dialect } from '../protocol/dialect.ts';
 
 /** What a subscription wants of a table's rows. What is in it is known to whoever made it and to delivery. */
 export interface RowFilter {
@@ -10,8 +11,8 @@ export interface RowFilter {
 }
 
 export type GroupSpec = {
-  /** Which codec writes the bytes: `rowcast`, later others. */
-  readonly dialect: string;
+  /** Which codec writes the bytes: that of the connection. */
+  readonly dialect: Dialect;
   /** The channel as the client spelled it; frames carry this spelling. */
   readonly channelName: string;
   /** Event names wanted; null for all. */

@@ -96,6 +96,7 @@ export class Hub {
     this.#leaveGroup(subscription);
     subscription.backlog?.close();
     this.#tellApart(subscription.connection, subscription.channel);
+    if (subscription.connection.subscriptions.size === 0) subscription.connection.onUnsubscribed?.();
   }
 
   /** Moves a subscription to the group of another spec, between two deliveries: after a renewed token. */
@@ -128,8 +129,9 @@ export class Hub {
     return group.members.size;
   }
 
-  /** Sends bytes of the server's own to one connection (a reply, a notice), behind all that is queued for it. */
+  /** Sends bytes of the server's own to one connection (a reply, a notice), behind all that is queued for it; no bytes, nothing. */
   send(connection: Connection, bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
     this.#noteDrained(connection);
     connection.outbox.push(bytes);
     connection.outbox.flush();

@@ -3,7 +3,9 @@
 
 import type { Position } from '../lib/position.ts';
 import type { Ref } from './client-frame.ts';
+import type { Dialect } from './dialect.ts';
 import { isRetryable, type Refusal } from './error-codes.ts';
+import { idEvent, textEvent } from './sse-event.ts';
 import { textFrame } from './websocket-frame.ts';
 
 export type Warning = { readonly code: string; readonly message: string };
@@ -58,16 +60,41 @@ export type ServerFrame =
   | { readonly type: 'system'; readonly status: StreamStatus; readonly lagBytes: number | null; readonly since: string }
   | { readonly type: 'token_expiring'; readonly expiresAt: string };
 
-/** The wire bytes of `frame`: one WebSocket text frame. */
-export function encodeServerFrame(frame: ServerFrame): Uint8Array {
-  return textFrame(JSON.stringify(frame));
+/** The wire bytes of `frame` in `dialect`: one WebSocket text frame, one event, or nothing. */
+export function encodeServerFrame(frame: ServerFrame, dialect: Dialect): Uint8Array {
+  return encodeIn(dialect, frame, idOf(frame));
 }
 
 /** The wire bytes of an `error` frame; `detail` only goes to admins, and is the caller's to leave out. */
 export function encodeErrorFrame(
   refusal: Refusal,
   context: { ref?: Ref | undefined; channel?: string | undefined },
+  dialect: Dialect,
 ): Uint8Array {
   const { code, message, detail } = refusal;
-  return textFrame(JSON.stringify({ type: 'error', message, code, retryable: isRetryable(code), ...context, detail }));
+  return encodeIn(dialect, { type: 'error', message, code, retryable: isRetryable(code), ...context, detail });
+}
+
+function encodeIn(dialect: Dialect, frame: object, id?: string | undefined): Uint8Array {
+  switch (dialect) {
+    case 'rowcast':
+      return textFrame(JSON.stringify(frame));
+    case 'sse':
+      return textEvent(JSON.stringify(frame), id);
+    case 'payload':
+      return NOTHING;
+    case 'payload-sse':
+      return id === undefined ? NOTHING : idEvent(id);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Where a client stands that has got this frame and all before it. Behind a `subscribed` with a `recovered` something
+ * is still to come that lies before its position; `live` says when it has come.
+ */
+function idOf(frame: ServerFrame): Position | undefined {
+  if (frame.type === 'live') return frame.position;
+  return frame.type === 'subscribed' && frame.recovered === undefined ? frame.position : undefined;
 }
