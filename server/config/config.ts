@@ -142,6 +142,10 @@ function contradictions(config: Config): ConfigProblem[] {
   if (allowAnon && !roles.includes('anon')) {
     problems.push({ variable: 'ROWCAST_ALLOW_ANON', message: 'needs anon among ROWCAST_ROLES' });
   }
+  if (config.webhooks.pauseAfterMs <= config.webhooks.giveUpMs) {
+    const message = 'must be longer than ROWCAST_WEBHOOK_GIVE_UP, or nothing would ever be given up';
+    problems.push({ variable: 'ROWCAST_WEBHOOK_PAUSE_AFTER', message });
+  }
   return problems;
 }
 

@@ -24,6 +24,12 @@ export const LIMIT_SETTINGS = {
     '100',
     'Messages that one user may publish a second, over sockets and REST; twice as many at once.',
   ),
+  webhooksPerSecond: setting(
+    'ROWCAST_SOURCE_WEBHOOKS_PER_SECOND',
+    integer(1, 1_000_000, 100),
+    '100',
+    'Webhooks that one source takes a second; twice as many at once.',
+  ),
   connectionsPerAddress: setting(
     'ROWCAST_MAX_CONNECTIONS_PER_ADDRESS',
     integer(1, 1_000_000, 1000),

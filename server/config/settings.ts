@@ -9,6 +9,7 @@ import { REPLAY_SETTINGS } from './replay-settings.ts';
 import { optional, type Setting, secret, setting, waitTime } from './setting.ts';
 import { SOCKET_SETTINGS } from './socket-settings.ts';
 import { DELIVERY_SETTINGS, REPLICATION_SETTINGS } from './stream-settings.ts';
+import { WEBHOOK_SETTINGS } from './webhook-settings.ts';
 
 const roleList = list('role names', 'anon,authenticated', '^[^\\s,]{1,63}$');
 const databaseUrl = url(['postgres', 'postgresql'], 'postgres://user:password@localhost:5432/app');
@@ -159,10 +160,7 @@ export const SETTINGS = {
   delivery: DELIVERY_SETTINGS,
   replay: REPLAY_SETTINGS,
   policies: POLICY_SETTINGS,
-  webhooks: {
-    allow: setting('ROWCAST_WEBHOOK_ALLOW', networks, '', 'Private networks that webhooks may reach.'),
-    httpsOnly: setting('ROWCAST_WEBHOOK_HTTPS_ONLY', flag, 'false', 'Whether webhook URLs must be https.'),
-  },
+  webhooks: WEBHOOK_SETTINGS,
   limits: LIMIT_SETTINGS,
   shutdown: {
     spreadMs: setting(
