@@ -22,4 +22,4 @@ export type PublishedMessage = {
 };
 
 /** What the journal keeps of it: the row is in the database already. */
-export type KeptPublication = Pick<PublishedMessage, 'kind' | 'transaction' | 'position' | 'messageId' | 'timestamp'>;
+export type KeptPublication = Omit<PublishedMessage, 'payload' | 'senderId' | 'connectionId'>;

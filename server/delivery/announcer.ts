@@ -4,7 +4,8 @@
 import type { Hub } from '../hub/hub.ts';
 import type { Group } from '../hub/subscription.ts';
 import type { Position } from '../lib/position.ts';
-import { encodeServerFrame, type GapReason } from '../protocol/server-frame.ts';
+import type { Dialect } from '../protocol/dialect.ts';
+import { encodeServerFrame, type GapReason, type ServerFrame } from '../protocol/server-frame.ts';
 import { type StatusReport, systemFrame } from './stream-status.ts';
 
 export class Announcer {
@@ -15,12 +16,12 @@ export class Announcer {
   }
 
   system(report: StatusReport, lagBytes: number | null): void {
-    this.#all(encodeServerFrame(systemFrame(report, lagBytes)));
+    this.#all(systemFrame(report, lagBytes));
   }
 
   /** What lies between `from` and `to` may be missing. */
   gap(reason: GapReason, from: Position | null, to: Position): void {
-    this.#all(encodeServerFrame({ type: 'gap', reason, from, to }));
+    this.#all({ type: 'gap', reason, from, to });
   }
 
   /** The members of `group` may have missed rows that could not be judged. Told behind the rows that were. */
@@ -34,12 +35,19 @@ export class Announcer {
   }
 
   #gapOf({ spec, members }: Group, reason: GapReason, from: Position | null, to: Position): void {
-    const { channelName: channel, subscriptionId } = spec;
-    const bytes = encodeServerFrame({ type: 'gap', channel, subscriptionId, reason, from, to });
+    const { dialect, channelName: channel, subscriptionId } = spec;
+    const bytes = encodeServerFrame({ type: 'gap', channel, subscriptionId, reason, from, to }, dialect);
     for (const { connection } of members) this.#hub.send(connection, bytes);
   }
 
-  #all(bytes: Uint8Array): void {
-    for (const connection of this.#hub.connections()) this.#hub.send(connection, bytes);
+  // Each dialect is encoded once, when somebody first wants it.
+  #all(frame: ServerFrame): void {
+    const encoded = new Map<Dialect, Uint8Array>();
+    for (const connection of this.#hub.connections()) {
+      const { dialect } = connection;
+      const bytes = encoded.get(dialect) ?? encodeServerFrame(frame, dialect);
+      encoded.set(dialect, bytes);
+      this.#hub.send(connection, bytes);
+    }
   }
 }

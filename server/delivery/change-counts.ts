@@ -3,11 +3,13 @@
 
 import type { ClientBase } from 'pg';
 import type { KeptChange } from '../changes/change-message.ts';
+import type { WebhookTargets } from './webhook-targets.ts';
 
 type MinuteCount = {
   readonly minute: bigint;
   readonly relation: string;
   readonly event: string;
+  readonly targets: number;
   count: number;
   readonly first: string;
   last: string;
@@ -17,11 +19,15 @@ const MICROS_PER_MINUTE = 60_000_000n;
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
 const MS_PER_MINUTE = 60_000;
 
-const ADD = `select realtime.add_message_counts('changes', false, $1, $2, $3, $4, $5, $5, $6, $7)`;
+const ADD = `select realtime.add_message_counts('changes', false, $1, $2, $3, $4, $5, $6, $7, $8)`;
 
-/** Adds `changes`, which are in the order of their positions. */
-export async function countChanges(client: ClientBase, changes: readonly KeptChange[]): Promise<void> {
-  const counts = countByMinute(changes);
+/** Adds `changes`, which are in the order of their positions, and their webhook deliveries. */
+export async function countChanges(
+  client: ClientBase,
+  changes: readonly KeptChange[],
+  targets: Pick<WebhookTargets, 'countOf'>,
+): Promise<void> {
+  const counts = countByMinute(changes, targets);
   if (counts.length === 0) return;
   await client.query({
     name: 'rowcast_count_changes',
@@ -31,6 +37,7 @@ export async function countChanges(client: ClientBase, changes: readonly KeptCha
       counts.map(({ relation }) => relation),
       counts.map(({ event }) => event),
       counts.map(({ count }) => count),
+      counts.map(({ count, targets }) => count * targets),
       counts.map(() => 0),
       counts.map(({ first }) => first),
       counts.map(({ last }) => last),
@@ -38,13 +45,14 @@ export async function countChanges(client: ClientBase, changes: readonly KeptCha
   });
 }
 
-function countByMinute(changes: readonly KeptChange[]): MinuteCount[] {
+function countByMinute(changes: readonly KeptChange[], targets: Pick<WebhookTargets, 'countOf'>): MinuteCount[] {
   const counts = new Map<string, MinuteCount>();
   let current: MinuteCount | undefined;
   let before: KeptChange | undefined;
   for (const change of changes) {
     // Neighbours are mostly of one transaction, table and operation.
-    if (current === undefined || before === undefined || !areAlike(before, change)) current = countOf(change, counts);
+    if (current === undefined || before === undefined || !areAlike(before, change))
+      current = countOf(change, counts, targets);
     current.count += 1;
     current.last = change.position;
     before = change;
@@ -56,12 +64,18 @@ function areAlike(one: KeptChange, other: KeptChange): boolean {
   return one.transaction === other.transaction && one.relation === other.relation && one.event === other.event;
 }
 
-function countOf({ transaction, channel, event, position }: KeptChange, counts: Map<string, MinuteCount>): MinuteCount {
+function countOf(
+  { transaction, channel, event, position }: KeptChange,
+  counts: Map<string, MinuteCount>,
+  targets: Pick<WebhookTargets, 'countOf'>,
+): MinuteCount {
   const minute = floorMinute(transaction.commitMicros);
   const key = `${minute} ${event} ${channel}`;
   let count = counts.get(key);
   if (count === undefined) {
-    count = { minute, relation: channel.slice('db:'.length), event, count: 0, first: position, last: position };
+    const relation = channel.slice('db:'.length);
+    const known = { minute, relation, event, targets: targets.countOf(channel, event) };
+    count = { ...known, count: 0, first: position, last: position };
     counts.set(key, count);
   }
   return count;

@@ -43,12 +43,12 @@ export class EphemeralFanOut {
 }
 
 function frameFor(message: EphemeralMessage, { spec }: Group, frames: Map<string, Uint8Array>): Uint8Array {
-  const { channelName, subscriptionId } = spec;
-  const key = `${subscriptionId ?? ''} ${channelName}`;
+  const { dialect, channelName, subscriptionId } = spec;
+  const key = `${dialect} ${subscriptionId ?? ''} ${channelName}`;
   let frame = frames.get(key);
   if (frame === undefined) {
     const framed = { ...message, kind: 'published' as const, payload: Buffer.from(message.payload) };
-    const variant = { channelName, subscriptionId, mask: null, maxPayloadBytes: Number.POSITIVE_INFINITY };
+    const variant = { dialect, channelName, subscriptionId, mask: null, maxPayloadBytes: Number.POSITIVE_INFINITY };
     frame = new FrameVariant([framed], variant).frame(0, SAME);
     frames.set(key, frame);
   }

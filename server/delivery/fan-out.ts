@@ -46,11 +46,17 @@ function receiversOf({ hub, maxPayloadBytes }: FanOutOptions, run: Run, audience
   for (const group of hub.groups(run.channel)) {
     const view = audience.view(group, run);
     if (view === undefined) continue;
-    const { channelName, subscriptionId } = group.spec;
-    const key = `${subscriptionId ?? ''} ${view.mask?.join('') ?? ''} ${channelName}`;
+    const { dialect, channelName, subscriptionId } = group.spec;
+    const key = `${dialect} ${subscriptionId ?? ''} ${view.mask?.join('') ?? ''} ${channelName}`;
     let frames = variants.get(key);
     if (frames === undefined) {
-      frames = new FrameVariant(run.messages, { channelName, subscriptionId, mask: view.mask, maxPayloadBytes });
+      frames = new FrameVariant(run.messages, {
+        dialect,
+        channelName,
+        subscriptionId,
+        mask: view.mask,
+        maxPayloadBytes,
+      });
       variants.set(key, frames);
     }
     receivers.push({ group, view, frames });

@@ -1,4 +1,4 @@
-// Owns the bytes of a run of messages in one variant: the spelling of the channel, the columns sent and, where
+// Owns the bytes of a run of messages in one variant: the dialect, the spelling of the channel, the columns sent and, where
 // a frame has to name it, the subscription. Each frame is encoded once, when somebody first wants it, and
 // neighbours that are wanted together lie one behind the other, so that they leave as one chunk.
 
@@ -9,7 +9,7 @@ import { middleOf } from '../changes/translator.ts';
 import type { GroupSpec } from '../hub/group-spec.ts';
 import { ByteWriter } from '../protocol/byte-writer.ts';
 import type { RowEvent } from '../protocol/client-frame.ts';
-import { messageHead, writeMessageFrame } from '../protocol/message-frame.ts';
+import { messageHead, writeMessage } from '../protocol/message-frame.ts';
 import { deliveredEvent, rowViewOf, SAME } from './view-event.ts';
 
 /** What a frame has beside its payload: head, id, times, position. */
@@ -22,7 +22,7 @@ export type FramedMessage =
       readonly position?: string | undefined;
     });
 
-export type VariantSpec = Pick<GroupSpec, 'channelName' | 'subscriptionId'> & {
+export type VariantSpec = Pick<GroupSpec, 'dialect' | 'channelName' | 'subscriptionId'> & {
   readonly mask: ColumnMask;
   /** Payloads above this are cut to the key. */
   readonly maxPayloadBytes: number;
@@ -65,6 +65,11 @@ export class FrameVariant {
     return chunk;
   }
 
+  /** The payload of one message, told as `view`. */
+  payload(index: number, view: number): Uint8Array {
+    return this.#payload(this.#run[index] as FramedMessage, view);
+  }
+
   #writeChunk(from: number, to: number): Uint8Array {
     const frames = this.#framesOf(SAME);
     const messages = this.#run.slice(from, to);
@@ -82,10 +87,10 @@ export class FrameVariant {
   #write(out: ByteWriter, index: number, view: number): void {
     const message = this.#run[index] as FramedMessage;
     const { messageId, timestamp, position } = message;
-    const { subscriptionId } = this.#spec;
+    const { dialect, subscriptionId } = this.#spec;
     const senderId = message.kind === 'published' ? message.senderId : undefined;
     const tail = { messageId, senderId, timestamp, position, subscriptionId };
-    writeMessageFrame(out, this.#head(eventOf(message, view)), this.#payload(message, view), tail);
+    writeMessage(out, dialect, this.#head(eventOf(message, view)), this.#payload(message, view), tail);
   }
 
   #payload(message: FramedMessage, view: number): Uint8Array {

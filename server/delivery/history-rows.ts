@@ -5,12 +5,13 @@
 import type { KeptChange } from '../changes/change-message.ts';
 import { ByteWriter } from '../protocol/byte-writer.ts';
 import { writeJsonString } from '../protocol/json-string.ts';
+import { NO_TARGETS, type WebhookTargets } from './webhook-targets.ts';
 
 export const COPY_CHANGES = `copy realtime.changes
-  (position, committed_at, xid, relation, op, old_image, new_image, payload, ws_audience_count)
+  (position, committed_at, xid, relation, op, old_image, new_image, payload, ws_audience_count, wh_audience_count)
   from stdin with (format binary)`;
 
-const COLUMN_COUNT = 9;
+const COLUMN_COUNT = 10;
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
 const JSONB_VERSION = 1;
 const END_OF_DATA = -1;
@@ -37,17 +38,20 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /**
  * The rows of `entries` as one COPY stream, chunk by chunk: PostgreSQL takes one in while the next is made. `fullXid`
- * widens the 32 bits of a transaction id.
+ * widens the 32 bits of a transaction id; `targets` says how many webhook deliveries each gets.
  */
 export function* encodeHistory(
   entries: readonly JournaledChange[],
   fullXid: (xid: number) => bigint,
   encodePayload: EncodePayload,
+  targets: Pick<WebhookTargets, 'countOf'> = NO_TARGETS,
 ): Generator<Uint8Array> {
   let out = new ByteWriter(CHUNK_BYTES + CHUNK_BYTES / 4);
   writeHeader(out);
   for (const entry of entries) {
     writeRow(out, entry, fullXid, encodePayload);
+    out.int32(4);
+    out.int32(targets.countOf(entry.message.channel, entry.message.event));
     if (out.length < CHUNK_BYTES) continue;
     yield out.view(0);
     out = new ByteWriter(CHUNK_BYTES + CHUNK_BYTES / 4);

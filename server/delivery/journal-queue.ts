@@ -121,8 +121,8 @@ function changeBytes({ payload, oldImage, newImage }: ChangeMessage): number {
 
 // Its bytes are those of the batch that it came in.
 function keptPublication(message: PublishedMessage): KeptPublication {
-  const { kind, transaction, position, messageId, timestamp } = message;
-  return { kind, transaction, position, messageId, timestamp };
+  const { kind, channel, event, transaction, position, messageId, timestamp } = message;
+  return { kind, channel, event, transaction, position, messageId, timestamp };
 }
 
 // Without the bytes that the row came in: they would be held for as long as it waits here, and are not counted.

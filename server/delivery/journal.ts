@@ -1,4 +1,4 @@
-// Owns the writing of history, its counts and the checkpoint: one transaction a batch, on the leader's session, its first
+// Owns the writing of history, its counts, webhook deliveries and the checkpoint: one transaction a batch, on the leader's session, its first
 // statement fenced by the term. Only after its COMMIT is the batch's commit end confirmed to the slot. When
 // idle, it lets WAL go that holds nothing for us, by the bounds of traps of Postgres, rule 1. It waits for
 // nothing but the database.
@@ -25,6 +25,7 @@ import {
 import type { JournalBatch, JournalEntry, JournalQueue } from './journal-queue.ts';
 import { type PlacedMessage, placeMessages, untilVisible } from './published-history.ts';
 import type { StreamProgress } from './stream-progress.ts';
+import { enqueueChanges, enqueueMessages, findTargets, NO_TARGETS, type WebhookTargets } from './webhook-targets.ts';
 
 export type JournalOptions = {
   readonly client: Client;
@@ -46,6 +47,8 @@ export type JournalOptions = {
   /** Up to this it is the journal's own writing, and is left alone: an idle system stands still. */
   readonly idleOtherBytes: number;
   readonly isDataError: (error: unknown) => boolean;
+  /** So many webhook deliveries were written, and wait. Told after their COMMIT. */
+  readonly onEnqueued: (deliveries: number) => void;
   readonly counters: DeliveryCounters;
   readonly log: Logger;
 };
@@ -87,9 +90,7 @@ export class Journal {
   /** Takes back what a predecessor wrote of transactions that it did not finish: they come again, whole. */
   async prepare(handledEnd: Position): Promise<void> {
     this.#busySince = performance.now();
-    await this.#options.client.query(`
-      begin; set local realtime.takes_back = 'on';
-      delete from realtime.changes where position > '${handledEnd}'; commit`);
+    await this.#options.client.query('select realtime.take_back_changes($1)', [handledEnd]);
     this.#busySince = undefined;
     this.#options.progress.journaled.reset(handledEnd);
   }
@@ -129,9 +130,10 @@ export class Journal {
   async #writeHalving(batch: JournalBatch, encode: EncodePayload): Promise<void> {
     try {
       const { commit, entries, skipped } = batch;
-      await this.#transaction(commit?.lsn, commit?.endLsn, async (xmax) => {
-        await this.#writeEntries(entries, xmax, encode);
+      await this.#transaction(commit?.lsn, commit?.endLsn, async (begun) => {
+        const enqueued = await this.#writeEntries(entries, begun, encode);
         await this.#raiseFloors(skipped);
+        return enqueued;
       });
     } catch (error) {
       if (!this.#options.isDataError(error) || encode === JSON_AS_TEXT) throw error;
@@ -150,7 +152,7 @@ export class Journal {
     this.#idleWalEnd = undefined;
     if (walEnd === undefined) return;
     this.#busySince = performance.now();
-    await this.#transaction(undefined, walEnd, async () => undefined);
+    await this.#transaction(undefined, walEnd, async () => 0);
     this.#busySince = undefined;
     this.#confirm(walEnd);
   }
@@ -172,21 +174,28 @@ export class Journal {
   async #transaction(
     handled: Lsn | undefined,
     mayAck: Lsn | undefined,
-    write: (xmax: bigint) => Promise<void>,
+    write: (begun: Begun) => Promise<number>,
   ): Promise<void> {
-    const { client, term, progress } = this.#options;
+    const { client, term, progress, onEnqueued } = this.#options;
     const row = await begin(client, checkpointOf(term, handled, mayAck));
     if (row === undefined) throw new FencedError(`term ${term} is over: another server leads`);
     const snapshot = new TransactionSnapshot(row.snapshot);
-    await write(snapshot.xmax);
+    const enqueued = await write({ xmax: snapshot.xmax, hasWebhooks: row.has_webhooks });
     await client.query('commit');
     progress.unseen.forget(snapshot);
+    if (enqueued > 0) onEnqueued(enqueued);
   }
 
-  async #writeEntries(entries: readonly JournalEntry[], xmax: bigint, encode: EncodePayload): Promise<void> {
+  // Returns how many webhook deliveries it made. What is counted and what is written go by the same targets.
+  async #writeEntries(entries: readonly JournalEntry[], begun: Begun, encode: EncodePayload): Promise<number> {
     const { client } = this.#options;
-    await this.#copy(entries.filter(isChange), xmax, encode);
-    await placeMessages(client, entries.filter(isPublished));
+    const [changes, published] = [entries.filter(isChange), entries.filter(isPublished)];
+    const targets = begun.hasWebhooks ? await findTargets(client, entries) : NO_TARGETS;
+    await this.#copy(changes, begun.xmax, encode, targets);
+    const ofChanges = await enqueueChanges(client, changes, targets);
+    const ofMessages = await enqueueMessages(client, published, targets);
+    await placeMessages(client, published, targets);
+    return ofChanges + ofMessages;
   }
 
   // Whoever resumes has to know that something of a channel is missing.
@@ -196,14 +205,20 @@ export class Journal {
     await this.#options.client.query(RAISE_FLOORS, [relations, [...skipped.values()]]);
   }
 
-  async #copy(changes: readonly JournaledChange[], xmax: bigint, encode: EncodePayload): Promise<void> {
+  async #copy(
+    changes: readonly JournaledChange[],
+    xmax: bigint,
+    encode: EncodePayload,
+    targets: WebhookTargets,
+  ): Promise<void> {
     if (changes.length === 0) return;
     const { client } = this.#options;
-    const rows = encodeHistory(changes, (xid) => fullXid(xid, xmax), encode);
+    const rows = encodeHistory(changes, (xid) => fullXid(xid, xmax), encode, targets);
     await pipeline(Readable.from(rows, { objectMode: true, highWaterMark: 1 }), client.query(copyFrom(COPY_CHANGES)));
     await countChanges(
       client,
       changes.map(({ message }) => message),
+      targets,
     );
   }
 }
@@ -221,10 +236,18 @@ const RAISE_FLOORS = `select realtime.raise_floors('changes', 'not_kept', $1, $2
 /** Below this much a batch waits for company. */
 const LINGER_BELOW_BYTES = 256 * 1024;
 
+type Begun = {
+  readonly xmax: bigint;
+  /** Whether anything may have to be sent at all. */
+  readonly hasWebhooks: boolean;
+};
+
+type BegunRow = { readonly snapshot: string; readonly has_webhooks: boolean };
+
 /** Begins a transaction with its fenced first statement, in one round trip: it may not lie idle while this process is busy. */
-async function begin(client: Client, checkpoint: string): Promise<{ readonly snapshot: string } | undefined> {
+async function begin(client: Client, checkpoint: string): Promise<BegunRow | undefined> {
   const results = await client.query(`begin; set local synchronous_commit = on; ${checkpoint}`);
-  return (results as unknown as { rows: { snapshot: string }[] }[])[2]?.rows[0];
+  return (results as unknown as { rows: BegunRow[] }[])[2]?.rows[0];
 }
 
 /** The fenced first statement of every journal transaction; several statements in one take no parameters. */
@@ -234,5 +257,5 @@ function checkpointOf(term: bigint, handled: Lsn | undefined, mayAck: Lsn | unde
   update realtime.checkpoint set
     handled = greatest(handled, ${lsn(handled)}), may_ack = greatest(may_ack, ${lsn(mayAck)}), updated_at = pg_catalog.now()
   where term = ${term}::bigint
-  returning pg_catalog.pg_current_snapshot()::text as snapshot`;
+  returning pg_catalog.pg_current_snapshot()::text as snapshot, exists (select from realtime.webhook_endpoints) as has_webhooks`;
 }

@@ -27,7 +27,13 @@ export type PipelineOptions = Pick<
   Pick<TranslatorOptions, 'types' | 'readPrimaryKey' | 'maxPayloadBytes'> &
   Pick<
     JournalOptions,
-    'maxBatchEntries' | 'lingerMs' | 'idleRaiseBytes' | 'idleRaiseIntervalMs' | 'idleOtherBytes' | 'isDataError'
+    | 'maxBatchEntries'
+    | 'lingerMs'
+    | 'idleRaiseBytes'
+    | 'idleRaiseIntervalMs'
+    | 'idleOtherBytes'
+    | 'isDataError'
+    | 'onEnqueued'
   > & {
     /** Waits to lead and opens the stream; undefined once the signal is aborted. Throws what is wrong. */
     readonly openSource: (request: SourceRequest, signal: AbortSignal) => Promise<OpenSource | undefined>;

@@ -185,7 +185,7 @@ export class Replay {
     const { connection, id, group } = this.#subscription;
     hub.goLive(this.#subscription);
     const live = { type: 'live', channel: group.spec.channelName, subscriptionId: id, position } as const;
-    hub.send(connection, encodeServerFrame(live));
+    hub.send(connection, encodeServerFrame(live, connection.dialect));
     return true;
   }
 
@@ -198,7 +198,8 @@ export class Replay {
   #tell(reason: 'retention' | 'not_judged', from: Position, to: Position): void {
     const { id: subscriptionId, connection, group } = this.#subscription;
     const channel = group.spec.channelName;
-    this.#deps.hub.send(connection, encodeServerFrame({ type: 'gap', channel, subscriptionId, reason, from, to }));
+    const gap = { type: 'gap', channel, subscriptionId, reason, from, to } as const;
+    this.#deps.hub.send(connection, encodeServerFrame(gap, connection.dialect));
   }
 
   /** As many rows as fit, going by the last ones. */

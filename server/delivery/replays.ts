@@ -142,9 +142,10 @@ export class Replays {
     const { connection, id, group } = subscription;
     if (!connection.subscriptions.has(id)) return;
     const channel = group.spec.channelName;
+    const { dialect } = connection;
     hub.unsubscribe(subscription);
-    hub.send(connection, encodeErrorFrame({ code, message }, { channel }));
-    hub.send(connection, encodeServerFrame({ type: 'unsubscribed', channel, subscriptionId: id, reason }));
+    hub.send(connection, encodeErrorFrame({ code, message }, { channel }, dialect));
+    hub.send(connection, encodeServerFrame({ type: 'unsubscribed', channel, subscriptionId: id, reason }, dialect));
   }
 
   /** Whether the change at `position` is told to such a subscriber at all. */
