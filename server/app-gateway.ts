@@ -13,6 +13,7 @@ import { TableWatching } from './channels/table-watching.ts';
 import { classifyDatabaseError, mayPass } from './db/sqlstate.ts';
 import { EphemeralFanOut } from './delivery/ephemeral.ts';
 import { systemFrame } from './delivery/stream-status.ts';
+import type { WebhookRoutesDeps } from './gateway/admin-routes.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import type { HealthReport } from './gateway/health-report.ts';
 import type { History } from './gateway/history-routes.ts';
@@ -34,6 +35,11 @@ import { listPolicies } from './policies/policy-listing.ts';
 import { TableRulesStore } from './policies/table-rules-store.ts';
 import { WatchedTableReports } from './policies/watched-table-reports.ts';
 import type { ServerFrame } from './protocol/server-frame.ts';
+import { DeliveryStore } from './webhooks/delivery-store.ts';
+import { EndpointStore } from './webhooks/endpoint-store.ts';
+import { SourceIntake } from './webhooks/source-intake.ts';
+import { SourceList } from './webhooks/source-list.ts';
+import { SourceTokens } from './webhooks/source-tokens.ts';
 
 export type Front = {
   /** Does not listen yet. */
@@ -41,6 +47,8 @@ export type Front = {
   /** Ends subscriptions that are no longer allowed; runs under supervision. */
   readonly review: SubscriptionReview;
   readonly replays: BuiltReplays;
+  /** Ends streams whose token opens nothing any more; looks under supervision. */
+  readonly sourceTokens: SourceTokens;
 };
 
 /** Builds what clients meet. */
@@ -68,6 +76,7 @@ export function buildFront(parts: Parts): Front {
     now: MONOTONIC,
   });
   const replays = buildReplays(parts);
+  const sourceTokens = new SourceTokens(database.pool);
   const gateway = createGateway({
     config,
     log,
@@ -85,6 +94,10 @@ export function buildFront(parts: Parts): Front {
     history: buildHistory(parts),
     channels: new ChannelList(database.kysely),
     tables: { watching, reports: new WatchedTableReports({ watching, rules: access.rules, roles: config.auth.roles }) },
+    sources: new SourceList(database.kysely, sourceTokens),
+    sourceTokens,
+    sourceIntake: new SourceIntake(parts.receiving.pool),
+    webhooks: buildWebhookStores(parts),
     authenticator: buildAuthenticator(parts),
     position: () => must(pipeline.position, 'the delivered position'),
     health: () => health(parts),
@@ -93,7 +106,21 @@ export function buildFront(parts: Parts): Front {
     now: MONOTONIC,
     wallClock: () => Date.now(),
   });
-  return { gateway, review, replays };
+  return { gateway, review, replays, sourceTokens };
+}
+
+function buildWebhookStores({ options, database, webhooks }: Parts): WebhookRoutesDeps {
+  const { config } = options;
+  const findUrlFault = (url: string): string | undefined => {
+    const verdict = webhooks.guard.judgeUrl(url);
+    return verdict.ok ? undefined : verdict.reason;
+  };
+  const shared = { database: database.kysely, wake: () => webhooks.wake() };
+  return {
+    endpoints: new EndpointStore({ ...shared, findUrlFault, roles: config.auth.roles }),
+    deliveries: new DeliveryStore({ ...shared, giveUpMs: config.webhooks.giveUpMs }),
+    findUrlFault,
+  };
 }
 
 function buildPublisher({ options, database, publishing, hub, metrics }: Parts): Publisher {

@@ -2,11 +2,13 @@
 
 import { buildQuarantine } from './app-judge.ts';
 import { buildPipeline } from './app-pipeline.ts';
+import { buildWebhooks, SENDING_CONNECTIONS, type Webhooks } from './app-webhooks.ts';
 import { EphemeralTables } from './channels/ephemeral-tables.ts';
 import { WatchCompletion } from './channels/watch-completion.ts';
 import type { SecretConfig } from './config/stored-secret.ts';
 import { type Database, openPool, type PoolOptions } from './db/pools.ts';
 import { Announcer } from './delivery/announcer.ts';
+import { EnqueuedSignal } from './delivery/enqueued-signal.ts';
 import type { Pipeline } from './delivery/pipeline.ts';
 import { Shedding } from './delivery/shedding.ts';
 import { StreamProgress } from './delivery/stream-progress.ts';
@@ -37,6 +39,10 @@ export type Parts = {
   readonly publishing: Database;
   /** Over the policy login, for reading history; apart for the same reason. */
   readonly reading: Database;
+  /** For incoming webhooks: a sender that floods keeps no one else from the database. */
+  readonly receiving: Database;
+  /** For sending webhooks. */
+  readonly sending: Database;
   /** For who resumes: history over the server's own login, judging over the policy login. */
   readonly replaying: Database;
   readonly replayJudging: Database;
@@ -53,6 +59,9 @@ export type Parts = {
   /** Whether live work is shed, for the sake of the WAL. */
   readonly shedding: Shedding;
   readonly announcer: Announcer;
+  readonly webhooks: Webhooks;
+  /** Tells that webhook deliveries wait. */
+  readonly enqueued: EnqueuedSignal;
   readonly pipeline: Pipeline;
   readonly stopping: AbortController;
   readonly settled: Promise<void>;
@@ -66,6 +75,7 @@ const HARD_BOUND_FACTOR = 8;
 /** One call after the other, and one more that looks for what a slow policy did. */
 const JUDGING_CONNECTIONS = 2;
 const READING_CONNECTIONS = 2;
+const RECEIVING_CONNECTIONS = 4;
 const ANSWER_SLACK_MS = 5_000;
 
 /** Builds everything but the gateway; nothing runs yet, and nothing is connected. */
@@ -86,6 +96,8 @@ export function buildParts(options: AppOptions): Parts {
   const judging = openPolicyPool(options, 'rowcast judging', JUDGING_CONNECTIONS);
   const publishing = openPolicyPool(options, 'rowcast publishing', config.policies.publishPoolSize);
   const reading = openPolicyPool(options, 'rowcast reading', READING_CONNECTIONS);
+  const receiving = openOwnPool(options, 'rowcast webhooks in', RECEIVING_CONNECTIONS);
+  const sending = openOwnPool(options, 'rowcast webhooks out', SENDING_CONNECTIONS);
   const replayJudging = openPolicyPool(options, 'rowcast replay judging', JUDGING_CONNECTIONS);
   const { snapshotPoolSize } = config.replay;
   const policySnapshots = openPolicyPool(options, 'rowcast snapshots', snapshotPoolSize, true);
@@ -101,7 +113,7 @@ export function buildParts(options: AppOptions): Parts {
   const progress = new StreamProgress();
   const shedding = new Shedding({ state, announcer, position: () => progress.delivered.position });
   const ofReplays = { replaying, replayJudging, snapshots, policySnapshots };
-  const pools = { database, policies, judging, publishing, reading, ...ofReplays };
+  const pools = { database, policies, judging, publishing, reading, receiving, sending, ...ofReplays };
   const ephemeralTables = new EphemeralTables(database.pool);
   const shared = {
     options,
@@ -114,9 +126,12 @@ export function buildParts(options: AppOptions): Parts {
     progress,
     shedding,
     announcer,
+    enqueued: new EnqueuedSignal(),
+    webhooks: buildWebhooks({ config, sending, metrics, log }),
     stopping,
     settled: settled.promise,
   };
+  shared.enqueued.listen(() => shared.webhooks.wake());
   const pipeline: Pipeline = buildPipeline(shared);
   metrics.beforeScrape(() => {
     metrics.journalPendingBytes.set(pipeline.pendingBytes);

@@ -32,7 +32,7 @@ const SILENCE_WITHOUT_TIMEOUT_MS = 60_000;
 
 /** Builds the main loop; it runs under supervision. */
 export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
-  const { options, database, ephemeralTables, hub, metrics, state, shedding, progress, announcer } = parts;
+  const { options, database, ephemeralTables, hub, metrics, state, shedding, progress, announcer, enqueued } = parts;
   const { config, log } = options;
   const { delivery, replication, socket } = config;
   return new Pipeline({
@@ -65,6 +65,7 @@ export function buildPipeline(parts: Omit<Parts, 'pipeline'>): Pipeline {
     idleRaiseBytes: replication.idleRaiseBytes,
     idleRaiseIntervalMs: replication.idleRaiseIntervalMs,
     idleOtherBytes: IDLE_OTHER_BYTES,
+    onEnqueued: () => enqueued.tell(),
     state,
     progress,
     announcer,

@@ -57,14 +57,14 @@ function optionsOf(parts: Parts): ReplaysOptions {
     hub,
     progress,
     viewers: new Viewers(),
-    judge: judgeOf(parts),
+    judge: buildReplayJudge(parts),
     maxPayloadBytes: socket.maxMessageBytes,
     maxStretchBytes: socket.maxQueuedBytes / STRETCHES_PER_BOUND,
     turns: new ReplayTurns(replay.maxAtOnce, replay.maxOfConnection),
     snapshotTurns: new ReplayTurns(Math.min(replay.snapshotPoolSize, replay.maxAtOnce), replay.maxOfConnection),
     held: new HeldBytes(replay.maxHeldBytes),
     points: new ResumePoints(replaying.pool),
-    source: sourceOf(parts, rules, types),
+    source: buildReplaySource(parts, rules, types),
     reader: new SnapshotReader({
       pool: snapshots.pool,
       policyPool: policySnapshots.pool,
@@ -98,13 +98,14 @@ async function readWalEnd(pool: Pool): Promise<Lsn> {
   return must(parseLsn(must(results[2]?.rows[0], 'the end of the WAL').lsn), 'an LSN');
 }
 
-// History is read only once everybody sees what its transactions did, however long ago that was.
-function judgeOf(parts: Parts): Judge {
+/** Builds the judge of history: it is read only once everybody sees what its transactions did, however long ago that was. */
+export function buildReplayJudge(parts: Parts): Judge {
   const judge = buildRowJudge(parts, parts.replayJudging);
   return { judge: (tables, _xids, signal) => judge.judge(tables, [], signal) };
 }
 
-function sourceOf(
+/** Builds what reads the history of a channel as messages. */
+export function buildReplaySource(
   { replaying, progress, options }: Parts,
   rules: TableRulesStore,
   types: TypeResolver,

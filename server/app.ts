@@ -5,6 +5,7 @@
 import { buildFront, type Front } from './app-gateway.ts';
 import { type AppOptions, buildParts, completionOf, MONOTONIC, type Parts } from './app-parts.ts';
 import { buildSlotWatch } from './app-pipeline.ts';
+import { buildWebhookJudge } from './app-webhook-judge.ts';
 import { CataloguePoll } from './channels/catalogue-poll.ts';
 import type { StatusReport } from './delivery/stream-status.ts';
 import { polling } from './lib/polling.ts';
@@ -26,6 +27,9 @@ export type App = {
   /** Stops in reverse: unready, sockets told, what is under way journaled, the slot released. Again: nothing. */
   stop(): Promise<void>;
 };
+
+/** How soon streams end whose token was changed on another server. */
+const SOURCE_LOOK_MS = 500;
 
 /** Builds and starts everything. Rejects if it cannot listen; nothing is left running then. */
 export async function startApp(options: AppOptions): Promise<App> {
@@ -50,8 +54,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
-  const { options, database, pipeline, metrics, stopping } = parts;
+async function superviseAll(parts: Parts, { review, sourceTokens }: Front): Promise<void> {
+  const { options, database, pipeline, metrics, stopping, webhooks } = parts;
   const { log, config } = options;
   const { reconnectInitialMs, reconnectMaxMs } = config.replication;
   const backoff = { initialMs: reconnectInitialMs, maxMs: reconnectMaxMs };
@@ -66,8 +70,11 @@ async function superviseAll(parts: Parts, { review }: Front): Promise<void> {
   const services: readonly Service[] = [
     pipeline,
     review,
+    buildWebhookJudge(parts),
     new HistoryKeeper({ pool: database.pool, counters: historyCounters(metrics), now: MONOTONIC, log }),
     polling({ name: 'catalogue-poll', intervalMs: config.database.cataloguePollMs, look: () => poll.look() }),
+    polling({ name: 'source-tokens', intervalMs: SOURCE_LOOK_MS, look: () => sourceTokens.look() }),
+    ...webhooks.services,
     polling({ name: 'slot-watch', intervalMs: config.replication.slotWatchMs, look: () => watch.look() }),
   ];
   const running = services.map((service) => supervise(service, stopping.signal, { log, backoff }));
@@ -111,8 +118,31 @@ async function stopAll(parts: Parts, { gateway, replays }: Front, finished: Prom
 async function closeParts(parts: Parts): Promise<void> {
   const { database, metrics, stopping } = parts;
   stopping.abort();
-  const { policies, judging, publishing, reading, replaying, replayJudging, snapshots, policySnapshots } = parts;
-  const others = [policies, judging, publishing, reading, replaying, replayJudging, snapshots, policySnapshots];
+  const {
+    policies,
+    judging,
+    publishing,
+    reading,
+    receiving,
+    sending,
+    replaying,
+    replayJudging,
+    snapshots,
+    policySnapshots,
+  } = parts;
+  const others = [
+    policies,
+    judging,
+    publishing,
+    reading,
+    receiving,
+    sending,
+    replaying,
+    replayJudging,
+    snapshots,
+    policySnapshots,
+  ];
+  await parts.webhooks.close();
   await Promise.all(others.map((pool) => pool.close()));
   await database.close();
   metrics.close();

@@ -4,7 +4,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { Channel, ChannelFields, ChannelRefusal, ChannelResult, NewChannel } from '../channels/channel.ts';
-import { findUrlFault } from '../channels/webhook-url.ts';
 import { ChannelChangeSchema, ChannelSchema, NewChannelSchema } from './channel-schemas.ts';
 import { ADMIN_ERRORS, BODY_ERRORS, errorResponses } from './error-responses.ts';
 import { type HttpRefusal, sendRefusal } from './http-refusal.ts';
@@ -27,8 +26,11 @@ const params = idParams('Channel UUID');
 const found = { 200: ChannelSchema, ...ADMIN_ERRORS, ...errorResponses(404) };
 const MessageSchema = Type.Object({ message: Type.String({ examples: ['Channel deleted'] }) });
 
+/** What is wrong with the text of a webhook's URL; undefined if nothing is. */
+type FindUrlFault = (url: string) => string | undefined;
+
 /** `scope` lets admins in alone. */
-export function registerChannelRoutes(scope: FastifyInstance, channels: Channels): void {
+export function registerChannelRoutes(scope: FastifyInstance, channels: Channels, findUrlFault: FindUrlFault): void {
   const list = {
     ...about,
     summary: 'List all channels',
@@ -46,7 +48,7 @@ export function registerChannelRoutes(scope: FastifyInstance, channels: Channels
     response: { 201: ChannelSchema, ...ADMIN_ERRORS, ...BODY_ERRORS, ...errorResponses(409) },
   };
   scope.post<{ Body: NewChannel }>(PATH, { schema: create }, async ({ body }, reply) => {
-    const fault = findFault(body);
+    const fault = findFault(body, findUrlFault);
     return fault === undefined ? send(reply, await channels.create(body), 201) : sendRefusal(reply, fault);
   });
 
@@ -54,10 +56,10 @@ export function registerChannelRoutes(scope: FastifyInstance, channels: Channels
   scope.get<OfOne>(`${PATH}/:id`, { schema: get }, async (request, reply) =>
     send(reply, await channels.get(request.params.id)),
   );
-  registerChanges(scope, channels);
+  registerChanges(scope, channels, findUrlFault);
 }
 
-function registerChanges(scope: FastifyInstance, channels: Channels): void {
+function registerChanges(scope: FastifyInstance, channels: Channels, findUrlFault: FindUrlFault): void {
   const update = {
     ...about,
     summary: 'Update a channel',
@@ -67,7 +69,7 @@ function registerChanges(scope: FastifyInstance, channels: Channels): void {
     response: { ...found, ...BODY_ERRORS, ...errorResponses(409) },
   };
   scope.put<OfOne & { Body: ChannelFields }>(`${PATH}/:id`, { schema: update }, async (request, reply) => {
-    const fault = findFault(request.body);
+    const fault = findFault(request.body, findUrlFault);
     if (fault !== undefined) return sendRefusal(reply, fault);
     return send(reply, await channels.update(request.params.id, request.body));
   });
@@ -85,7 +87,7 @@ function registerChanges(scope: FastifyInstance, channels: Channels): void {
   });
 }
 
-function findFault({ webhookUrls }: ChannelFields): HttpRefusal | undefined {
+function findFault({ webhookUrls }: ChannelFields, findUrlFault: FindUrlFault): HttpRefusal | undefined {
   for (const [place, url] of (webhookUrls ?? []).entries()) {
     const fault = findUrlFault(url);
     if (fault !== undefined) return refusalOf({ code: 'bad_request', message: `webhookUrls[${place}] ${fault}` });

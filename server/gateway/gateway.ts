@@ -13,7 +13,8 @@ import type { Position } from '../lib/position.ts';
 import type { SubscribePolicy } from '../policies/subscribe-decision.ts';
 import type { ServerFrame } from '../protocol/server-frame.ts';
 import type { Metrics } from '../stats/metrics.ts';
-import { registerAdminRoutes } from './admin-routes.ts';
+import type { SourceTokens } from '../webhooks/source-tokens.ts';
+import { registerAdminRoutes, type WebhookRoutesDeps } from './admin-routes.ts';
 import type { Channels } from './channel-routes.ts';
 import { ConnectionPlaces } from './connection-places.ts';
 import { registerDocsPage } from './docs-page.ts';
@@ -32,10 +33,13 @@ import { limitRequests } from './request-limit.ts';
 import type { Resumption } from './resumption.ts';
 import type { Session } from './session.ts';
 import { handleTextFrame, type SessionFramesDeps } from './session-frames.ts';
+import type { Sources } from './source-routes.ts';
+import { registerStreams } from './stream-routes.ts';
 import type { SubscribedChannels } from './subscribed-channels.ts';
 import type { TableRoutesDeps } from './table-routes.ts';
 import { registerTicketRoute } from './ticket-route.ts';
 import { UnauthenticatedSockets } from './unauthenticated-sockets.ts';
+import { registerWebhookInRoute, type WebhookInDeps, type WebhookIntake } from './webhook-in-route.ts';
 
 export type GatewayDeps = {
   readonly config: GatewayConfig;
@@ -56,6 +60,10 @@ export type GatewayDeps = {
   readonly history: History;
   readonly channels: Channels;
   readonly tables: Omit<TableRoutesDeps, 'roles'>;
+  readonly sources: Sources;
+  readonly sourceIntake: WebhookIntake;
+  readonly webhooks: WebhookRoutesDeps;
+  readonly sourceTokens: Pick<SourceTokens, 'find' | 'onSourceEnded'>;
   /** The position up to which everything has been handed to the hub; read in one turn with `hub.subscribe`. */
   readonly position: () => Position;
   readonly health: () => HealthReport;
@@ -140,9 +148,11 @@ function registerRoutes(app: FastifyInstance, wired: Wired): void {
   // In a plugin of their own: the plugins above must have loaded before a route is added.
   app.register(async (scope) => {
     registerRealtimeRoute(scope, { ...wired, tickets, unauthenticated, places, session, metrics });
+    registerStreams(scope, { ...frames, ...wired, tickets, session });
     registerDocsPage(scope);
     registerOperationsRoutes(scope, { ...wired, unauthenticated, trustsProxy: settings.http.trustProxy.length > 0 });
   });
+  app.register(async (scope) => registerWebhookInRoute(scope, webhookInDeps(wired)));
   app.register(async (scope) => {
     limitRequestsOf(scope, wired);
     registerTicketRoute(scope, { ...wired, tickets });
@@ -160,6 +170,12 @@ function registerRoutes(app: FastifyInstance, wired: Wired): void {
 function limitRequestsOf(scope: FastifyInstance, { settings: { limits }, ...wired }: Wired): void {
   const { requestsPerMinute: perMinute, requestsPerMinutePerUser: perMinutePerUser } = limits;
   if (limits.rateLimit) limitRequests(scope, { ...wired, perMinute, perMinutePerUser });
+}
+
+function webhookInDeps(wired: Wired): WebhookInDeps {
+  const { limits, socket } = wired.settings;
+  const rates = { perSecondPerSource: limits.webhooksPerSecond, unknownPerMinutePerAddress: limits.requestsPerMinute };
+  return { ...wired, maxMessageBytes: socket.maxMessageBytes, rates: limits.rateLimit ? rates : undefined };
 }
 
 function createPlaces({ limits }: GatewaySettings): ConnectionPlaces {

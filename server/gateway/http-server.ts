@@ -75,7 +75,7 @@ export function createHttpServer({ settings, isPassing, log }: HttpServerOptions
   return app;
 }
 
-const NOT_FOUND: HttpRefusal = { statusCode: 404, error: 'not_found', message: 'No such route' };
+export const NOT_FOUND: HttpRefusal = { statusCode: 404, error: 'not_found', message: 'No such route' };
 const DATABASE_AWAY: HttpRefusal = {
   statusCode: 503,
   error: 'unavailable',
@@ -88,9 +88,11 @@ function wantsWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === 'websocket';
 }
 
+const SOCKET_PATHS: ReadonlySet<string | undefined> = new Set(['/realtime', '/']);
+
 // An upgrade at any other path would be accepted first and closed after.
 async function refuseForeignUpgrade(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
-  const isForeign = request.ws && request.routeOptions.url !== '/realtime';
+  const isForeign = request.ws && !SOCKET_PATHS.has(request.routeOptions.url);
   return isForeign ? sendRefusal(reply, NOT_FOUND) : undefined;
 }
 

@@ -1,5 +1,6 @@
 // Owns what the OpenAPI document says of the API as a whole; each route says the rest in its own schema.
 
+import { VERSION } from '../lib/version.ts';
 import { errorResponses } from './error-responses.ts';
 
 const DESCRIPTION = `
@@ -19,7 +20,7 @@ export const OPENAPI = {
   info: {
     title: 'Rowcast',
     description: DESCRIPTION,
-    version: '0.1.0',
+    version: VERSION,
     license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
   },
   servers: [{ url: '/', description: 'This server' }],
@@ -28,6 +29,8 @@ export const OPENAPI = {
     { name: 'messages', description: 'Publishing, history and statistics' },
     { name: 'tables', description: 'Whose changes are watched' },
     { name: 'permissions', description: 'Who may do what, and why not' },
+    { name: 'webhooks', description: 'Webhooks that go out' },
+    { name: 'sources', description: 'Webhooks that come in' },
     { name: 'connections', description: 'Who is connected' },
     { name: 'realtime', description: 'Sockets' },
     { name: 'config', description: 'Settings that are kept in the database' },

@@ -1,20 +1,14 @@
-// Owns `GET /realtime`: from an admitted upgrade to a running session, and the wiring of the socket's events.
+// Owns `GET /realtime`: from an admitted upgrade to a session that speaks frames.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Metrics } from '../stats/metrics.ts';
-import { closeLabel } from './close-label.ts';
 import type { GatewayBounds } from './gateway-settings.ts';
-import { Session, type SessionOptions } from './session.ts';
-import { SocketTransport } from './socket-transport.ts';
+import type { Session } from './session.ts';
+import { openSocketSession, type SocketSessionDeps } from './socket-session.ts';
 import { type Admitted, admitUpgrade, type UpgradeDeps } from './upgrade.ts';
 
-export type RealtimeRouteDeps = UpgradeDeps & {
-  readonly metrics: Metrics;
-  /** The sessions that are open; the route adds and removes. */
-  readonly sessions: Set<Session>;
-  readonly session: Omit<SessionOptions, 'transport' | 'address' | 'onSettled'>;
-};
+export type RealtimeRouteDeps = UpgradeDeps & SocketSessionDeps & { readonly metrics: Metrics };
 
 export function registerRealtimeRoute(app: FastifyInstance, deps: RealtimeRouteDeps): void {
   const admitted = new WeakMap<FastifyRequest, Admitted>();
@@ -35,31 +29,15 @@ export function registerRealtimeRoute(app: FastifyInstance, deps: RealtimeRouteD
   });
 }
 
-// Everything is attached before the first await: frames may stand behind the handshake in the same packet.
 function openSession(
   webSocket: WebSocket,
   request: FastifyRequest,
-  admission: Admitted,
+  { address, identity, release }: Admitted,
   deps: RealtimeRouteDeps,
 ): void {
-  const { metrics, sessions } = deps;
-  const { socket } = request.raw;
-  const { bounds } = deps.settings;
-  const transport = new SocketTransport({ webSocket, socket, closeGraceMs: bounds.closeGraceMs, metrics });
-  const session = new Session({ ...deps.session, transport, address: admission.address, onSettled: admission.release });
-  sessions.add(session);
-  webSocket.on('message', (data: Buffer, isBinary) => session.receive(data, isBinary));
-  webSocket.on('ping', () => session.receiveControl());
-  webSocket.on('pong', () => session.receiveControl());
-  webSocket.once('close', (code) => {
-    sessions.delete(session);
-    session.end();
-    metrics.closes.inc({ code: closeLabel(session.sentCloseCode ?? code) });
-    deps.session.log.debug({ connectionId: session.id, code: session.sentCloseCode ?? code }, 'socket closed');
-  });
-  deps.session.log.debug({ connectionId: session.id, address: admission.address }, 'socket opened');
-  if (admission.identity !== undefined) session.settle(admission.identity, false);
-  else watchUnauthenticated(session, request, bounds);
+  const session = openSocketSession(webSocket, request, { address, onSettled: release }, deps);
+  if (identity !== undefined) session.settle(identity, false);
+  else watchUnauthenticated(session, request, deps.settings.bounds);
 }
 
 // ws hands over whole messages only, so a large one would be held long before it is judged.

@@ -1,4 +1,4 @@
-// Owns one WebSocket from its opening to its end: unauthenticated, authenticated, closing, and the timers of
+// Owns one WebSocket or stream of events from its opening to its end: unauthenticated, authenticated, closing, and the timers of
 // each. What frames mean is session-frames.ts; what comes off the wire is frame-intake.ts. Whatever ends the
 // socket, the hub is told exactly once.
 
@@ -10,6 +10,7 @@ import { pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Ref } from '../protocol/client-frame.ts';
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
+import type { Dialect } from '../protocol/dialect.ts';
 import type { Refusal } from '../protocol/error-codes.ts';
 import { encodeErrorFrame, encodeServerFrame, type ServerFrame } from '../protocol/server-frame.ts';
 import type { Metrics } from '../stats/metrics.ts';
@@ -19,8 +20,8 @@ import { Heartbeat } from './heartbeat.ts';
 import type { Place } from './held-places.ts';
 import { formatInstant } from './instant.ts';
 import type { Peer, ReplyContext } from './peer.ts';
-import type { SocketTransport } from './socket-transport.ts';
 import { TokenLifetime } from './token-lifetime.ts';
+import type { Transport } from './transport.ts';
 
 export type SessionState =
   | { readonly kind: 'unauthenticated'; readonly deadline: NodeJS.Timeout }
@@ -29,7 +30,11 @@ export type SessionState =
 
 export type SessionOptions = {
   readonly hub: Hub;
-  readonly transport: SocketTransport;
+  readonly transport: Transport;
+  /** How it is told everything. Default: `rowcast`. */
+  readonly dialect?: Dialect | undefined;
+  /** It was opened for one subscription, and closes when that ends. */
+  readonly endsWithSubscription?: boolean | undefined;
   readonly settings: GatewaySettings;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -116,12 +121,14 @@ export class Session implements Peer {
   settle(identity: Identity, isAnonymous: boolean, ref?: Ref | undefined): void {
     if (this.#state.kind !== 'unauthenticated') throw new Error(`bug: settled while ${this.#state.kind}`);
     clearTimeout(this.#state.deadline);
-    const { hub, transport, now, onSettled } = this.#options;
+    const { hub, transport, dialect, endsWithSubscription, now, onSettled } = this.#options;
     const connection = new Connection({
       id: this.id,
       identity,
       sink: transport,
+      dialect,
       onTooSlow: () => this.#onTooSlow(),
+      onUnsubscribed: endsWithSubscription ? () => this.#finish('tokenExpired') : undefined,
       now,
     });
     hub.connect(connection);
@@ -130,6 +137,8 @@ export class Session implements Peer {
     if (!isAnonymous) this.#welcome(identity, ref);
     const notice = this.#options.systemNotice();
     if (notice !== undefined) this.reply(notice);
+    // Nothing comes to it here, and whoever found this server while another one took over would wait for ever.
+    if (notice?.type === 'system' && notice.status === 'standby') this.#finish('restarting');
   }
 
   /** Follows a renewed token from here on. The caller puts the connection under its identity in the same turn. */
@@ -145,14 +154,14 @@ export class Session implements Peer {
   }
 
   reply(frame: ServerFrame): void {
-    this.#send(encodeServerFrame(frame));
+    this.#send(encodeServerFrame(frame, this.#dialect));
   }
 
   refuse(refusal: Refusal, { ref, channel }: ReplyContext): void {
     this.#options.metrics.errorFrames.inc({ code: refusal.code });
     const shown = this.#isAdmin() ? refusal : { code: refusal.code, message: refusal.message };
     const echoed = channel !== undefined && channel.length <= MAX_ECHOED_CHANNEL ? channel : undefined;
-    this.#send(encodeErrorFrame(shown, { ref, channel: echoed }));
+    this.#send(encodeErrorFrame(shown, { ref, channel: echoed }, this.#dialect));
   }
 
   /** Refuses a frame that is none; too many of them close the socket. */
@@ -168,15 +177,15 @@ export class Session implements Peer {
     this.#sendClose(why);
   }
 
-  /** Takes no more frames, lets the one in work and what is queued go out, then closes as restarting. */
-  async drain(delayMs: number, signal: AbortSignal): Promise<void> {
+  /** Takes no more frames, lets the one in work and what is queued go out, then closes, by default as restarting. */
+  async drain(delayMs: number, signal: AbortSignal, why: CloseReason = 'restarting'): Promise<void> {
     await pause(delayMs, signal);
     this.#intake.close();
     await Promise.race([this.#intake.idle(), pause(this.#options.settings.shutdown.drainMs, signal)]);
     while (!signal.aborted && this.#state.kind === 'authenticated' && this.connection.outbox.queuedBytes > 0) {
       await pause(10, signal);
     }
-    if (this.isOpen) this.close('restarting');
+    if (this.isOpen) this.close(why);
   }
 
   /** Leaves the hub and stops all timers. Called when the socket has ended or is about to; again does nothing. */
@@ -216,6 +225,21 @@ export class Session implements Peer {
     // Before authentication nothing else is written, so replies need no queue: what a socket may send is bounded.
     if (state.kind === 'unauthenticated') this.#options.transport.write(bytes);
     else if (state.kind === 'authenticated') this.#options.hub.send(state.connection, bytes);
+  }
+
+  get #dialect(): Dialect {
+    return this.#options.dialect ?? 'rowcast';
+  }
+
+  // Not at once: the client is still to be told why.
+  #finish(why: CloseReason): void {
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), this.#options.settings.bounds.closeGraceMs);
+    void this.drain(0, patience.signal, why).finally(() => {
+      clearTimeout(timer);
+      // Ends what still waits for its time.
+      patience.abort();
+    });
   }
 
   #isAdmin(): boolean {

@@ -4,8 +4,8 @@
 
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import type { Sink } from '../hub/outbox.ts';
 import type { Metrics } from '../stats/metrics.ts';
+import type { Transport } from './transport.ts';
 
 export type SocketTransportOptions = {
   readonly webSocket: WebSocket;
@@ -15,7 +15,7 @@ export type SocketTransportOptions = {
   readonly metrics: Pick<Metrics, 'bytesOut'>;
 };
 
-export class SocketTransport implements Sink {
+export class SocketTransport implements Transport {
   readonly #options: SocketTransportOptions;
   #graceTimer: NodeJS.Timeout | undefined = undefined;
 

@@ -30,5 +30,6 @@ export function endSubscription(subscription: Subscription, reason: EndReason, h
   const { connection, id } = subscription;
   const channel = subscription.group.spec.channelName;
   hub.unsubscribe(subscription);
-  hub.send(connection, encodeServerFrame({ type: 'unsubscribed', channel, subscriptionId: id, reason }));
+  const frame = { type: 'unsubscribed', channel, subscriptionId: id, reason } as const;
+  hub.send(connection, encodeServerFrame(frame, connection.dialect));
 }

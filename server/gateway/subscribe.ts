@@ -11,6 +11,7 @@ import type { Position } from '../lib/position.ts';
 import type { Allowed, RowFilterResult, SubscribePolicy } from '../policies/subscribe-decision.ts';
 import { type ParsedChannel, parseChannelName } from '../protocol/channel-name.ts';
 import type { FilterFrame, SubscribeFrame } from '../protocol/client-frame.ts';
+import type { Dialect } from '../protocol/dialect.ts';
 import type { Refusal } from '../protocol/error-codes.ts';
 import type { Warning } from '../protocol/server-frame.ts';
 import { readEventFilter } from './event-filter.ts';
@@ -29,7 +30,18 @@ export type SubscribeDeps = BeginningDeps & {
   readonly maxSubscriptions: number;
 };
 
-type Plan =
+/** Who asks for a subscription. */
+export type Asker = {
+  readonly identity: Identity;
+  readonly dialect: Dialect;
+  /** How many subscriptions it has. */
+  readonly held: () => number;
+  /** False once nobody waits for the answer. */
+  readonly isOpen: () => boolean;
+};
+
+/** What a subscription will be, or why there is none. To be begun in the turn in which it is known. */
+export type Plan =
   | {
       readonly ok: true;
       readonly channel: ParsedChannel;
@@ -46,32 +58,38 @@ const MAX_TRIES = 5;
 
 /** Handles one frame; rejects only if the decision could not be made. */
 export async function subscribe(frame: SubscribeFrame, peer: Peer, deps: SubscribeDeps): Promise<void> {
-  const plan = await planUpToDate(frame, peer, deps);
+  const plan = await planSubscription(frame, askerOf(peer), deps);
   if (!peer.isOpen) return;
   if (!plan.ok) return peer.refuse(plan.refusal, { ref: frame.ref, channel: frame.channel });
-  goLive(frame, plan, peer, deps);
+  beginSubscription(frame, plan, peer, deps);
 }
 
-// A review looks at what is live when it begins. What was decided before and goes live after it would be seen
-// by neither: so it is decided once more.
-async function planUpToDate(frame: SubscribeFrame, peer: Peer, deps: SubscribeDeps): Promise<Plan> {
+function askerOf(peer: Peer): Asker {
+  const { identity, dialect, subscriptions } = peer.connection;
+  return { identity, dialect, held: () => subscriptions.size, isOpen: () => peer.isOpen };
+}
+
+/**
+ * Decides about a subscription; rejects only if the decision could not be made. A review looks at what is live when it
+ * begins: what was decided before and goes live after it would be seen by neither, so it is decided once more.
+ */
+export async function planSubscription(frame: SubscribeFrame, asker: Asker, deps: SubscribeDeps): Promise<Plan> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const begun = deps.reviewsBegun();
-    const plan = await planSubscription(frame, peer, deps);
-    if (!plan.ok || begun === deps.reviewsBegun() || !peer.isOpen) return plan;
+    const plan = await planOnce(frame, asker, deps);
+    if (!plan.ok || begun === deps.reviewsBegun() || !asker.isOpen()) return plan;
   }
   return refuse('unavailable', 'Channels and policies are changing too fast to decide');
 }
 
-async function planSubscription(frame: SubscribeFrame, peer: Peer, deps: SubscribeDeps): Promise<Plan> {
-  const { connection } = peer;
-  if (connection.subscriptions.size >= deps.maxSubscriptions) {
+async function planOnce(frame: SubscribeFrame, asker: Asker, deps: SubscribeDeps): Promise<Plan> {
+  const { identity, dialect } = asker;
+  if (asker.held() >= deps.maxSubscriptions) {
     return refuse('too_many_subscriptions', `A connection has at most ${deps.maxSubscriptions} subscriptions`);
   }
   const parsed = parseChannelName(frame.channel, frame.filter?.schema);
   if (!parsed.ok) return parsed;
   const { channel } = parsed;
-  const { identity } = connection;
   const decision = await deps.subscribePolicy.decide(identity, channel);
   // Access comes first: a filter's errors would tell whoever may not subscribe what exists.
   if (!decision.allowed) return { ok: false, refusal: decision.refusal };
@@ -83,7 +101,7 @@ async function planSubscription(frame: SubscribeFrame, peer: Peer, deps: Subscri
   const echo = channel.kind === 'table' || frame.echo !== false;
   const { name: channelName } = channel;
   const spec: GroupSpec = {
-    dialect: 'rowcast',
+    dialect,
     channelName,
     events: events.events,
     filter: rows.filter,
@@ -110,8 +128,13 @@ async function readRowFilter(
 
 const UNFILTERED: RowFilterResult = { ok: true, filter: null };
 
-// What was missed, or is there, follows the reply; then `live`, which a plain subscription is at once.
-function goLive(frame: SubscribeFrame, plan: Extract<Plan, { ok: true }>, peer: Peer, deps: SubscribeDeps): void {
+/** What was missed, or is there, follows the reply; then `live`, which a plain subscription is at once. */
+export function beginSubscription(
+  frame: SubscribeFrame,
+  plan: Extract<Plan, { ok: true }>,
+  peer: Peer,
+  deps: SubscribeDeps,
+): void {
   const { connection } = peer;
   const { channel, watch, spec, tableOid, warnings } = plan;
   // Read first: should it fail, nothing has been subscribed yet.
