@@ -18,6 +18,7 @@ export function createMetrics() {
     ...streamMetrics(registry),
     ...fanOutMetrics(registry),
     ...historyMetrics(registry),
+    ...webhookMetrics(registry),
     contentType: registry.contentType,
     /** `refresh` is called before each scrape, to set gauges that nobody counts. */
     beforeScrape: (refresh: () => void): void => void refreshers.push(refresh),
@@ -63,6 +64,11 @@ function socketMetrics(registry: Registry) {
       'rowcast_rate_limited_total',
       'Publishes, requests and connections refused because there were too many of an address or a user, by kind',
       'kind',
+    ),
+    webhooksReceived: counterBy(
+      'rowcast_webhooks_received_total',
+      'Incoming webhooks, by status of the answer',
+      'status',
     ),
     authFailures: counterBy('rowcast_auth_failures_total', 'Refused tokens, by reason', 'reason'),
   };
@@ -150,6 +156,31 @@ function historyMetrics(registry: Registry) {
       'rowcast_history_default_bytes',
       'Size of the partitions that take what has none of its day; large: see docs/history.md',
     ),
+  };
+}
+
+function webhookMetrics(registry: Registry) {
+  const { counter, gauge, counterBy } = makersFor(registry);
+  return {
+    webhookAttempts: counterBy(
+      'rowcast_webhook_attempts_total',
+      'Webhook requests sent, by what came of them; a batch is one',
+      'outcome',
+    ),
+    webhookSeconds: counter('rowcast_webhook_seconds_total', 'Time spent waiting for receivers of webhooks'),
+    webhooksInFlight: gauge('rowcast_webhook_requests', 'Webhook requests under way'),
+    webhookDelivered: counter('rowcast_webhook_delivered_total', 'Deliveries that a receiver acknowledged'),
+    webhookDead: counter('rowcast_webhook_dead_total', 'Deliveries that were given up; they can be sent again by hand'),
+    webhookLostLeases: counter(
+      'rowcast_webhook_lost_leases_total',
+      'Deliveries whose lease was over before what came of them was written; they are sent again',
+    ),
+    webhookStopped: counterBy(
+      'rowcast_webhook_endpoints_stopped_total',
+      'Endpoints that were paused for failing too long, or disabled by their receiver',
+      'state',
+    ),
+    webhookRemoved: counter('rowcast_webhook_deliveries_removed_total', 'Old deliveries that were removed'),
   };
 }
 
