@@ -14,7 +14,7 @@ export const ROOMS: Readonly<Record<string, RoomRule>> = {
   channels: { imports: ['lib', 'protocol', 'db'] },
   policies: { imports: ['lib', 'protocol', 'db'], types: ['auth', 'changes'] },
   messages: { imports: ['lib', 'protocol', 'db', 'channels'], types: ['auth', 'changes'] },
-  hub: { imports: ['lib'], types: ['auth'] },
+  hub: { imports: ['lib'], types: ['auth', 'protocol'] },
   webhooks: { imports: ['lib', 'protocol', 'config', 'db', 'channels'] },
   stats: { imports: ['lib', 'db'] },
   delivery: {
@@ -37,6 +37,8 @@ export const COMPOSITION_FILES: readonly string[] = [
   'server/app-parts.ts',
   'server/app-pipeline.ts',
   'server/app-replays.ts',
+  'server/app-webhook-judge.ts',
+  'server/app-webhooks.ts',
   'server/main.ts',
 ];
 
