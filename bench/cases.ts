@@ -8,5 +8,6 @@ import { journal } from './cases/journal.ts';
 import { latency } from './cases/latency.ts';
 import { publish } from './cases/publish.ts';
 import { slowReaders } from './cases/slow-readers.ts';
+import { webhooks } from './cases/webhooks.ts';
 
-export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish, slowReaders, history];
+export const CASES: readonly BenchCase[] = [decode, latency, burst, journal, publish, slowReaders, webhooks, history];

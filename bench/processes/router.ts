@@ -94,7 +94,7 @@ function openHub(hasSubscriber: boolean): Hub {
   const sink = { write: () => true };
   const connection = new Connection({ id: 'bench', identity, sink, onTooSlow: () => undefined, now });
   hub.connect(connection);
-  const spec = { dialect: 'rowcast', channelName: CHANNEL, events: null, filter: null, identity };
+  const spec = { dialect: 'rowcast' as const, channelName: CHANNEL, events: null, filter: null, identity };
   hub.subscribe({ id: 'bench', connection, channel: CHANNEL, spec });
   return hub;
 }
