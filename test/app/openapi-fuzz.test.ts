@@ -16,6 +16,9 @@ const WRITTEN = `
     (select md5(string_agg(m::text, ' ' order by m.message_id)) from realtime.message_ids as m),
     (select md5(string_agg(c::text, ' ' order by c.position)) from realtime.changes as c),
     (select md5(string_agg(s::text, ' ')) from realtime.settings as s),
+    (select md5(string_agg(e::text, ' ' order by e.id)) from realtime.webhook_endpoints as e),
+    (select md5(string_agg(d::text, ' ' order by d.id)) from realtime.webhook_deliveries as d),
+    (select md5(string_agg(s::text, ' ' order by s.id)) from realtime.sources as s),
     (select md5(string_agg(w.relation || w.publication || w.wants_full, ' ' order by w.relid)) from realtime.watched as w),
     (select md5(string_agg(p::text, ' ' order by p.oid)) from pg_policy as p),
     (select md5(string_agg(r::text, ' ' order by r.oid)) from pg_publication_rel as r),
@@ -30,9 +33,13 @@ describeNewestPostgres('bad input', (postgres) => {
   beforeAll(async () => {
     app = await startTestApp(postgres, {
       channels: 'closed',
+      // Nothing is called here.
+      env: { ROWCAST_WEBHOOKS: 'off' },
       sql: `create table posts (id int primary key, title text);
         insert into realtime.channels (pattern, description) values ('order:*', 'orders'), ('chat:*', null);
         insert into realtime.channels (pattern, persist) values ('typing:*', false);
+        insert into realtime.webhook_endpoints (url, pattern, secret) values ('https://example.com/', 'order:*', realtime.webhook_secret());
+        insert into realtime.sources (name, slug, token_hash) values ('shop', 'a-slug-that-nobody-posts-to', 'x');
         select realtime.watch('posts');
         select realtime.publish('order:123', 'order.created', '{"total": 99.99}')`,
     });
@@ -41,7 +48,9 @@ describeNewestPostgres('bad input', (postgres) => {
   afterAll(() => app[Symbol.asyncDispose]());
 
   const run = async (more: Pick<FuzzOptions, 'kind' | 'token'> & Partial<FuzzOptions>): Promise<Fuzzed> => {
-    const ids = await app.database.query<{ id: string }>('select id from realtime.channels');
+    const ids = await app.database.query<{ id: string }>(
+      'select id from realtime.channels union all select id from realtime.sources union all select id from realtime.webhook_endpoints',
+    );
     const seeds = {
       id: ids.map(({ id }) => id),
       channelId: ids.map(({ id }) => id),
@@ -53,9 +62,14 @@ describeNewestPostgres('bad input', (postgres) => {
       until: ['2999-01-01T00:00:00Z', 'x'],
       before: ['2000-01-01T00:00:00Z', 'ffffffff-ffffffffffffffff-ffffffff', 'x'],
       claims: [{ role: 'authenticated', sub: 'u' }, { role: 'service_role' }, { role: 'none' }, {}],
+      url: ['https://example.com/hook', 'http://127.0.0.1/', 'ftp://x', ''],
+      role: ['authenticated', 'postgres', null],
+      month: ['2024-05', '2024-13', ''],
       roles: [['anon'], ['authenticated', 'anon'], ['postgres'], []],
     };
-    const options = { baseUrl, seed, seeds, runsPerOperation: scaled(40, 1_000), ...more };
+    // Nothing that can be read is bad there: webhook-in.test.ts says what is.
+    const without = more.kind === 'bad' ? ['post /api/in/{slug}'] : [];
+    const options = { baseUrl, seed, seeds, runsPerOperation: scaled(40, 1_000), without, ...more };
     const fuzzed = await fuzz(options);
     figure(`${more.kind}: ${fuzzed.requests} requests, ${JSON.stringify(Object.fromEntries(fuzzed.statuses))}`);
     return fuzzed;
@@ -99,6 +113,8 @@ describeNewestPostgres('bad input', (postgres) => {
       `insert into realtime.channels (pattern) values ('noticed')`,
       `select realtime.publish('noticed', 'e', '1')`,
       `update realtime.settings set retention_days = 12345`,
+      `insert into realtime.webhook_endpoints (url, pattern) values ('https://example.org/', 'noticed')`,
+      `insert into realtime.sources (name, slug, token_hash) values ('noticed', 'noticed', 'noticed')`,
       `create policy noticed on realtime.channels using (false)`,
       `alter table posts replica identity nothing`,
     ];

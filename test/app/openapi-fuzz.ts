@@ -44,7 +44,7 @@ const CODES = new Set([
     'id_reused',
   ],
   ...['payload_too_large', 'uri_too_long', 'headers_too_large', 'unsupported_media_type', 'upgrade_required'],
-  ...['rate_limited', 'unavailable', 'internal', 'timeout', 'method_not_allowed'],
+  ...['quota_exceeded', 'bad_signature', 'rate_limited', 'unavailable', 'internal', 'timeout', 'method_not_allowed'],
 ]);
 const KINDS = { valid: validRequest, bad: badRequest, odd: oddRequest };
 

@@ -45,13 +45,20 @@ type Raw = {
   readonly responses: Readonly<Record<string, unknown>>;
 };
 
-/** All operations of the document that `baseUrl` serves. */
+/** All operations of the document that `baseUrl` serves, but for streams: their answers do not end. */
 export async function readOperations(baseUrl: string): Promise<readonly Operation[]> {
   const answer = await fetch(`${baseUrl}/openapi.json`);
   const { paths } = (await answer.json()) as { paths: Record<string, Record<string, Raw>> };
   return Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, raw]) => operationOf(method, path, raw)),
+    Object.entries(methods)
+      .filter(([, { responses }]) => !isStream(responses['200']))
+      .map(([method, raw]) => operationOf(method, path, raw)),
   );
+}
+
+function isStream(response: unknown): boolean {
+  const { content = {} } = (response ?? {}) as { content?: object };
+  return Object.hasOwn(content, 'text/event-stream');
 }
 
 function operationOf(method: string, path: string, { parameters = [], requestBody, responses }: Raw): Operation {

@@ -169,7 +169,13 @@ export function facesOf(change: ChangeMessage, wanted: readonly string[], maxPay
   const mask = row.encoder.mask(relation, null, new Set(wanted));
   const views = event === 'UPDATE' ? [SAME, ENTER, LEAVE] : [SAME];
   const frames = [null, mask].flatMap((columns) => {
-    const spec = { channelName: 'db:t', subscriptionId: undefined, mask: columns, maxPayloadBytes };
+    const spec = {
+      dialect: 'rowcast' as const,
+      channelName: 'db:t',
+      subscriptionId: undefined,
+      mask: columns,
+      maxPayloadBytes,
+    };
     return views.map((view) => text(new FrameVariant([change], spec).frame(0, view)));
   });
   return {

@@ -57,7 +57,7 @@ function connected(hub: Hub, wanted: readonly (readonly Wanted[])[]) {
     const ids = subscriptions.map(({ channelName, events, isAdmin }, index) => {
       const identity = isAdmin ? admin : user;
       const spec = {
-        dialect: 'rowcast',
+        dialect: 'rowcast' as const,
         channelName,
         events: events === null ? null : new Set(events),
         filter: null,

@@ -88,6 +88,10 @@ export async function openGateway(options: OpenOptions = {}) {
     history: NO_HISTORY,
     channels: NO_CHANNELS,
     tables: NO_TABLES,
+    sources: NO_SOURCES,
+    sourceIntake: NO_INTAKE,
+    webhooks: NO_WEBHOOKS,
+    sourceTokens: NO_TOKENS,
     position: () => stream.position,
     systemNotice: options.systemNotice ?? (() => undefined),
     health: options.health ?? (() => ({ ready: true, reasons: [] })),
@@ -222,6 +226,47 @@ const NO_HISTORY: GatewayDeps['history'] = {
 const NO_TABLES: GatewayDeps['tables'] = {
   watching: { watch: async () => MISSING.refusal, unwatch: async () => false },
   reports: { read: async () => [] },
+};
+
+const NO_SOURCES: GatewayDeps['sources'] = {
+  list: async () => [],
+  get: async () => MISSING,
+  create: async () => MISSING,
+  update: async () => MISSING,
+  rotate: async () => MISSING,
+  remove: async () => MISSING,
+  usage: async () => undefined,
+};
+
+const NO_WEBHOOKS: GatewayDeps['webhooks'] = {
+  endpoints: {
+    list: async () => [],
+    get: async () => MISSING,
+    create: async () => MISSING,
+    update: async () => MISSING,
+    pause: async () => MISSING,
+    resume: async () => MISSING,
+    rotate: async () => MISSING,
+    remove: async () => MISSING,
+  },
+  deliveries: {
+    list: async () => [],
+    get: async () => MISSING,
+    resend: async () => MISSING,
+    recover: async () => MISSING,
+    test: async () => MISSING,
+  },
+  findUrlFault: () => undefined,
+};
+
+const NO_TOKENS: GatewayDeps['sourceTokens'] = {
+  find: async () => undefined,
+  onSourceEnded: () => () => {},
+};
+
+const NO_INTAKE: GatewayDeps['sourceIntake'] = {
+  find: async () => ({ kind: 'unknown' }),
+  accept: async () => ({ kind: 'unknown' }),
 };
 
 function configOf(env: Record<string, string>) {

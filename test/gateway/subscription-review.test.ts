@@ -98,7 +98,7 @@ function startReview(given: { answer?: Answer; intervalMs?: number } = {}) {
       now: () => performance.now(),
     });
     hub.connect(connection);
-    const spec = { dialect: 'rowcast', channelName: name, events: null, filter: null, identity };
+    const spec = { dialect: 'rowcast' as const, channelName: name, events: null, filter: null, identity };
     const subscription = hub.subscribe({ id, connection, channel: parsed.channel.canonical, spec });
     subscribedChannels.remember(subscription, { channel: parsed.channel, watch: null });
     return subscription;

@@ -73,7 +73,7 @@ describe('groups', () => {
       { channelName: 'db:public.posts' },
       { events: new Set(['INSERT']) },
       { identity: bob },
-      { dialect: 'other' },
+      { dialect: 'sse' as const },
     ];
     for (const other of others) subscribe(connect(), other);
     expect(groups()).toHaveLength(1 + others.length);
@@ -88,7 +88,9 @@ describe('groups', () => {
   });
 
   it('cannot be made equal by odd names', () => {
-    expect(groupKey({ ...spec, channelName: 'a","b' })).not.toBe(groupKey({ ...spec, channelName: 'a', dialect: 'b' }));
+    expect(groupKey({ ...spec, channelName: 'a","b' })).not.toBe(
+      groupKey({ ...spec, channelName: 'a', dialect: 'sse' }),
+    );
   });
 
   it('leave nothing behind when their last member goes', () => {

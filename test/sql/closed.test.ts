@@ -82,13 +82,20 @@ describeEachPostgres('a fresh schema', (postgres) => {
       await host.sql(`select proname::text as name, proconfig as config, has_function_privilege('authenticated', oid, 'execute') as open
       from pg_proc where pronamespace = 'realtime'::regnamespace and prosecdef order by 1`);
     expect(definers).toEqual(
-      ['admit_message', 'count_removed', 'forget_counts', 'publication_prefix', 'unwatch_all', 'watch_as_owner'].map(
-        (name) => ({
-          name,
-          config: ['search_path=pg_catalog, pg_temp'],
-          open: name === 'publication_prefix',
-        }),
-      ),
+      [
+        'admit_message',
+        'count_removed',
+        'drop_deliveries',
+        'forget_counts',
+        'publication_prefix',
+        'sync_webhook_urls',
+        'unwatch_all',
+        'watch_as_owner',
+      ].map((name) => ({
+        name,
+        config: ['search_path=pg_catalog, pg_temp'],
+        open: name === 'publication_prefix',
+      })),
     );
   });
 
