@@ -1,7 +1,7 @@
 // The walk that everything else stands on: a committed row reaches a WebSocket client and history.
 
 import { expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp } from './test-app.ts';
 
@@ -9,7 +9,7 @@ const POSTS = `
   create table posts (id int primary key, title text);
   select realtime.watch('posts');`;
 
-describeEachPostgres('a committed change', (postgres) => {
+describeDrawnPostgres('a committed change', (postgres) => {
   it('reaches a subscriber with its row, position and id', async () => {
     await using app = await startTestApp(postgres, { sql: POSTS });
     const client = await app.client();

@@ -2,7 +2,7 @@
 // history.
 
 import { expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { ask } from './rest-client.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
@@ -10,7 +10,7 @@ import { startTestApp, type TestApp } from './test-app.ts';
 const ROUNDS = 6;
 const TODAY = `(now() at time zone 'UTC')::date`;
 
-describeEachPostgres('messages around partitions', (postgres) => {
+describeDrawnPostgres('messages around partitions', (postgres) => {
   const openApp = async (): Promise<TestApp> => {
     const app = await startTestApp(postgres, {
       hasPartitions: false,

@@ -1,7 +1,7 @@
 // History, statistics, deletion and retention over REST, of what a running server has journaled.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { ask, type RestAnswer } from './rest-client.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
@@ -12,7 +12,7 @@ const MESSAGE_FIELDS = [
   ...['whAudienceCount', 'whDeliveredCount', 'createdAt', 'position'],
 ];
 
-describeEachPostgres('history over REST', (postgres) => {
+describeDrawnPostgres('history over REST', (postgres) => {
   let app: TestApp;
   let channelId: string;
 

@@ -2,12 +2,12 @@
 // generated columns, odd names and odd transactions.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { ChangeFrame, TestClient } from './test-client.ts';
 
-describeEachPostgres('a change', (postgres) => {
+describeDrawnPostgres('a change', (postgres) => {
   let app: TestApp;
 
   beforeAll(async () => {

@@ -2,7 +2,7 @@
 // is subscribed is told of a gap, and nobody resumes across it.
 
 import { expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 
@@ -15,7 +15,7 @@ const PARTED = `
   create table plain (id int primary key);
   select realtime.watch('plain');`;
 
-describeEachPostgres('a partition', (postgres) => {
+describeDrawnPostgres('a partition', (postgres) => {
   it.each([
     ['attached', 'alter table parted attach partition later for values from (100) to (200)'],
     ['emptied', 'truncate parted_1'],

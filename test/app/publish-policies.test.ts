@@ -2,14 +2,14 @@
 // whoever may not learns nothing of which channels there are.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { withPlainApp } from './plain-app.ts';
 import { messageText, type Publish, publishBody, publishFrame, WAYS } from './publishing.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 
 const ID = '660e8400-e29b-41d4-a716-446655440000';
 
-describeEachPostgres('the policies', (postgres) => {
+describeDrawnPostgres('the policies', (postgres) => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp(postgres, {
@@ -121,7 +121,7 @@ describeEachPostgres('the policies', (postgres) => {
   });
 });
 
-describeEachPostgres('the policies on a main login without rights', (postgres) => {
+describeDrawnPostgres('the policies on a main login without rights', (postgres) => {
   it('judge users, and admins publish as the owner', async () => {
     await withPlainApp(postgres, async (app, { user }) => {
       await app.database.query(`
@@ -140,7 +140,7 @@ describeEachPostgres('the policies on a main login without rights', (postgres) =
   });
 });
 
-describeEachPostgres('a publisher who is denied', (postgres) => {
+describeDrawnPostgres('a publisher who is denied', (postgres) => {
   let app: TestApp;
   const channels = ['x:unknown', 'x:disabled', 'x:there', 'x:typing', 'y:unknown', 'y:disabled', 'z:there', 'z:typing'];
   beforeAll(async () => {

@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { messageText, type Publish, publishBody, publishFrame, WAYS } from './publishing.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
@@ -20,7 +20,7 @@ const DENIED = 'Channel not found or not accessible';
 
 type Row = Readonly<Record<string, unknown>>;
 
-describeEachPostgres('publishing', (postgres) => {
+describeDrawnPostgres('publishing', (postgres) => {
   let app: TestApp;
   const alice = (): string => app.token('authenticated', { sub: 'alice' });
 

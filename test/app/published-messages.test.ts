@@ -2,7 +2,7 @@
 // history. What sockets and REST publish takes the same way.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { Frame } from './test-client.ts';
@@ -21,7 +21,7 @@ const HISTORY = `
 
 type Row = Readonly<Record<string, unknown>>;
 
-describeEachPostgres('a published message', (postgres) => {
+describeDrawnPostgres('a published message', (postgres) => {
   let app: TestApp;
 
   beforeAll(async () => {

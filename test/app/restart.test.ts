@@ -1,11 +1,11 @@
 // What outlives a restart: the epoch, and with it every position that a client keeps.
 
 import { expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp } from './test-app.ts';
 
-describeEachPostgres('a restart of the server', (postgres) => {
+describeDrawnPostgres('a restart of the server', (postgres) => {
   it('keeps the epoch, and positions go on growing', async () => {
     await using app = await startTestApp(postgres, {
       sql: `create table posts (id int primary key); select realtime.watch('posts')`,

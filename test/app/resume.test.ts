@@ -2,7 +2,7 @@
 // sockets and real databases of both versions.
 
 import { expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { ChangeFrame, TestClient } from './test-client.ts';
@@ -16,7 +16,7 @@ const POSTS = `
   insert into realtime.channels (pattern) values ('room:*');`;
 const ALICE = '00000000-0000-4000-8000-00000000000a';
 
-describeEachPostgres('resume', (postgres) => {
+describeDrawnPostgres('resume', (postgres) => {
   it('replays row changes as they would have come, then goes live', async () => {
     await using app = await startTestApp(postgres, { sql: POSTS });
     const first = await app.client();

@@ -2,7 +2,7 @@
 // not contain. Over sockets and real databases of both versions.
 
 import { expect, it } from 'vitest';
-import { describeEachPostgres, newestPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres, newestPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { Frame, TestClient } from './test-client.ts';
@@ -17,7 +17,7 @@ const POSTS = `
   insert into posts select n, 'post ' || n, case when n % 2 = 0 then '${ALICE}' else 'bob' end, n / 4.0, '2024-01-02 03:04:05+00', 's'
   from generate_series(1, 10) as n;`;
 
-describeEachPostgres('a snapshot', (postgres) => {
+describeDrawnPostgres('a snapshot', (postgres) => {
   it('has the rows and columns that may be seen, as messages print them, and ends with live', async () => {
     await using app = await startTestApp(postgres, { sql: POSTS });
     const alice = await app.client(app.token('authenticated', { sub: ALICE }));

@@ -2,7 +2,7 @@
 // change ends what is live.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { Frame, TestClient } from './test-client.ts';
@@ -13,7 +13,7 @@ const MEMBER_TABLE = `create table members (room text, sub text, primary key (ro
 const MEMBERS = `create policy members on realtime.channels for select to authenticated using (
   exists (select from members m where m.room = realtime.channel_name() and m.sub = auth.jwt() ->> 'sub'))`;
 
-describeEachPostgres('subscribing under policies', (postgres) => {
+describeDrawnPostgres('subscribing under policies', (postgres) => {
   let app: TestApp;
   let count = 0;
 
@@ -260,7 +260,7 @@ describeEachPostgres('subscribing under policies', (postgres) => {
   });
 });
 
-describeEachPostgres('a live subscription', (postgres) => {
+describeDrawnPostgres('a live subscription', (postgres) => {
   it('is judged again after a while although nothing changed that can be looked at', async () => {
     await using app = await startTestApp(postgres, {
       channels: 'closed',

@@ -1,14 +1,14 @@
 // Who may subscribe to what, from which moment on, and what a revoked right ends.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeEachPostgres } from '../rig/postgres.ts';
+import { describeDrawnPostgres } from '../rig/postgres.ts';
 import { until } from '../rig/until.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 import type { Frame, TestClient } from './test-client.ts';
 
 const REFUSED = { code: 'channel_unavailable', message: 'Channel not found or not accessible', retryable: false };
 
-describeEachPostgres('a subscription', (postgres) => {
+describeDrawnPostgres('a subscription', (postgres) => {
   let app: TestApp;
   let count = 0;
 

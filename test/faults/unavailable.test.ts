@@ -10,12 +10,18 @@ import { until } from '../rig/until.ts';
 import { startOwnCluster } from './own-cluster.ts';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
+const UNKNOWN_SLUG = 'a'.repeat(32);
 const BODIES: Readonly<Record<string, object>> = {
   'post /api/realtime/channels': { pattern: 'a:*' },
   'put /api/realtime/channels/{id}': { enabled: false },
   'post /api/realtime/publish': { channel: 'a:1', event: 'e', payload: 1 },
   'post /api/realtime/permissions/check': { claims: { role: 'authenticated' }, action: 'subscribe', channel: 'a:1' },
   'patch /api/realtime/config': { retentionDays: 7 },
+  'post /api/realtime/sources': { name: 'shop' },
+  'patch /api/realtime/sources/{id}': { name: 'shop' },
+  'post /api/realtime/webhooks': { url: 'https://example.com/hook', pattern: 'a:*' },
+  'patch /api/realtime/webhooks/{id}': { enabled: true },
+  'post /api/realtime/webhooks/{id}/recover': { since: '2000-01-01T00:00:00Z' },
 };
 /** What this process knows by itself. */
 const NEEDS_NOTHING = /^\w+ (\/livez|\/metrics|\/openapi\.json|\/realtime|.*\/ticket|.*\/connections.*|.*\/active)$/;
@@ -24,7 +30,12 @@ async function askAll(app: TestApp): Promise<readonly (readonly [string, RestAns
   const baseUrl = `http://127.0.0.1:${app.app().port}`;
   const operations = (await readOperations(baseUrl)).filter(({ path }) => path.startsWith('/api/'));
   const answers = operations.map(async ({ name, method, path }) => {
-    const filled = path.replace('{id}', UNKNOWN_ID).replace('{table}', 'posts').replace('{sub}', 'u');
+    const filled = path
+      .replace('deliveries/{id}', 'deliveries/1')
+      .replace('{id}', UNKNOWN_ID)
+      .replace('{table}', 'posts')
+      .replace('{sub}', 'u')
+      .replace('{slug}', UNKNOWN_SLUG);
     const query = name === 'delete /api/realtime/messages' ? '?before=2000-01-01T00:00:00Z' : '';
     return [name, await ask(app, method, filled + query, { body: BODIES[name] })] as const;
   });
@@ -35,7 +46,8 @@ it('answers 503 while the database is gone, and as ever once it is back', async 
   await using cluster = await startOwnCluster();
   await using app = await startTestApp(cluster.postgres, {
     sql: 'create table posts (id int primary key)',
-    env: { ROWCAST_CONNECT_TIMEOUT: '2s', ROWCAST_RECONNECT_MAX: '200ms' },
+    // Its webhooks lead elsewhere.
+    env: { ROWCAST_CONNECT_TIMEOUT: '2s', ROWCAST_RECONNECT_MAX: '200ms', ROWCAST_WEBHOOKS: 'off' },
   });
   await cluster.kill();
   const away = await askAll(app);

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { describe, inject } from 'vitest';
-import { isSoak } from './scale.ts';
+import { drawn, isSoak } from './scale.ts';
 import type { TestServer } from './servers.ts';
 import { until } from './until.ts';
 
@@ -66,6 +66,13 @@ export function describeEachPostgres(title: string, body: (postgres: TestPostgre
 export function describeNewestPostgres(title: string, body: (postgres: TestPostgres) => void): void {
   if (isSoak) describeEachPostgres(title, body);
   else describe(title, () => body(newestPostgres()));
+}
+
+/** The same on one version, drawn by the seed; on all of them in `npm run soak`. */
+export function describeDrawnPostgres(title: string, body: (postgres: TestPostgres) => void): void {
+  for (const postgres of drawn(testServers(), 1)) {
+    describe(`${title} (PostgreSQL ${postgres.version})`, () => body(postgres));
+  }
 }
 
 /** Databases on `server`, which the caller started and stops. */
