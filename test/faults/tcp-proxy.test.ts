@@ -69,6 +69,17 @@ it('hides the end of one side from the other while it is silent', async () => {
   await until(() => accepted.length === 2);
 });
 
+it('forgets who was reset while it hung', async () => {
+  proxy.blackhole('both');
+  const hung = await dial();
+  await until(() => proxy.connections === 1);
+  proxy.reset();
+  proxy.heal();
+  await until(() => hung.failure === 'ECONNRESET' && proxy.connections === 0);
+  await linked();
+  expect(accepted.length).toBe(1);
+});
+
 it('makes the line slow', async () => {
   const [client, upstream] = await linked();
   proxy.throttle(100_000);

@@ -94,19 +94,23 @@ class Link {
     this.#line = line;
     this.closed = this.#closed.promise;
     client.on('error', () => undefined);
+    client.once('close', () => {
+      if (this.#pumps.length === 0) this.#closed.resolve();
+    });
     this.wake();
   }
 
   /** Looks again at what may pass. */
   wake(): void {
-    if (this.#pumps.length === 0 && !this.#line.silent.has('toServer')) this.#connect();
+    // One that was reset while it hung must not reach the target any more.
+    const isWaiting = this.#pumps.length === 0 && !this.#client.destroyed;
+    if (isWaiting && !this.#line.silent.has('toServer')) this.#connect();
     for (const pump of this.#pumps) pump.run();
   }
 
   reset(): void {
     for (const pump of this.#pumps) pump.reset();
     this.#client.resetAndDestroy();
-    if (this.#pumps.length === 0) this.#closed.resolve();
   }
 
   #connect(): void {
