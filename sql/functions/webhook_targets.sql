@@ -11,6 +11,8 @@ as $$
     select a.name, a.event, e.id, e.events, e.role
     from asked a join realtime.webhook_endpoints e on a.name like e.like_pattern
     where e.channel_id is null and e.enabled and e.state <> 'disabled'
+      -- Nobody publishes on a closed channel; but the changes of a table go on.
+      and not (a.name like 'db:%' and exists (select from realtime.deciding_channel(a.name) c where not c.enabled))
     union all
     select a.name, a.event, e.id, e.events, e.role
     from realtime.webhook_channels((

@@ -159,6 +159,16 @@ describeNewestPostgres('deliveries in the journal', (postgres) => {
     expect((await ofPost(3)).map(({ event_name }) => event_name)).toEqual(['INSERT']);
   });
 
+  it('a table whose channel is disabled is sent nowhere', async () => {
+    await sql(`update realtime.channels set enabled = false where pattern = 'db:posts'`);
+    await sql(`insert into posts values (801, '1')`);
+    await until(async () => (await sql(`select from realtime.changes where payload -> 'new' ->> 'id' = '801'`))[0]);
+    await sql(`update realtime.channels set enabled = true where pattern = 'db:posts'`);
+    await sql(`insert into posts values (802, '1')`);
+    expect(await ofPost(802)).toHaveLength(1);
+    expect(await ofPost(801, 0)).toEqual([]);
+  });
+
   it('what is not persisted has no deliveries', async () => {
     await sql(`select realtime.publish('mute:1', 'made', '1')`).catch(() => undefined);
     await journaled(await publish('order:after', 'made', 1));
