@@ -34,6 +34,7 @@ export class ClientSubscriber implements Subscriber {
   readonly #client: Client;
   readonly #running: Promise<void>;
   readonly #stop = new AbortController();
+  readonly #subscribedAt = new Map<Trail, string>();
   #socket: WebSocket | undefined;
   #isCalm = false;
 
@@ -79,9 +80,12 @@ export class ClientSubscriber implements Subscriber {
   }
 
   #status(trail: Trail, status: SubscriptionStatus): void {
-    if (status.type === 'subscribed') return subscribedAgain(trail, status.position);
+    if (status.type === 'subscribed') {
+      this.#subscribedAt.set(trail, status.position);
+      return subscribedAgain(trail, status.position);
+    }
     if (status.type === 'live') return trail.add({ kind: 'live', position: status.position });
-    if (status.type === 'gap') return gapAfter(trail, status);
+    if (status.type === 'gap') return gapAfter(trail, status, this.#subscribedAt.get(trail));
     if (status.type === 'ended' && !this.#stop.signal.aborted)
       this.#options.complain(`client: ${trail.interest.channel} ended: ${status.reason}`);
   }
@@ -125,9 +129,15 @@ function subscribedAgain(trail: Trail, position: string): void {
   trail.add(since === undefined ? { kind: 'fresh', position } : { kind: 'recovered', since });
 }
 
-function gapAfter(trail: Trail, { from, to, reason }: Extract<SubscriptionStatus, { type: 'gap' }>): void {
+// A resume that did not work is told as a gap up to where the subscription begins. Any other gap that comes while a replay
+// is under way lies ahead of it.
+function gapAfter(
+  trail: Trail,
+  { from, to, reason }: Extract<SubscriptionStatus, { type: 'gap' }>,
+  subscribedAt: string | undefined,
+): void {
   const last = trail.entries.at(-1);
-  if (last?.kind !== 'recovered') return trail.add({ kind: 'gap', from, to, reason });
+  if (last?.kind !== 'recovered' || to !== subscribedAt) return trail.add({ kind: 'gap', from, to, reason });
   trail.entries.pop();
   trail.add({ kind: 'unrecovered', position: to, reason });
 }
