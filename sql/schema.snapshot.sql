@@ -313,7 +313,6 @@ CREATE INDEX webhook_deliveries_leased ON realtime.webhook_deliveries USING btre
 CREATE UNIQUE INDEX webhook_deliveries_message_unique ON realtime.webhook_deliveries USING btree (endpoint_id, message_id)
 CREATE INDEX webhook_deliveries_open ON realtime.webhook_deliveries USING btree (endpoint_id, id) WHERE (state = ANY (ARRAY['pending'::text, 'leased'::text, 'unjudged'::text]))
 CREATE UNIQUE INDEX webhook_deliveries_pkey ON realtime.webhook_deliveries USING btree (id)
-CREATE INDEX webhook_deliveries_under_way ON realtime.webhook_deliveries USING btree (endpoint_id) WHERE (state = 'leased'::text)
 CREATE INDEX webhook_deliveries_unjudged ON realtime.webhook_deliveries USING btree (id) WHERE (state = 'unjudged'::text)
 CREATE UNIQUE INDEX webhook_endpoints_channel_url ON realtime.webhook_endpoints USING btree (channel_id, url) WHERE (channel_id IS NOT NULL)
 CREATE UNIQUE INDEX webhook_endpoints_pkey ON realtime.webhook_endpoints USING btree (id)

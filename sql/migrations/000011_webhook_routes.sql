@@ -31,7 +31,8 @@ comment on column realtime.webhook_deliveries.is_counted is 'Its success is in w
 drop index realtime.webhook_deliveries_due;
 create index webhook_deliveries_due on realtime.webhook_deliveries (endpoint_id, next_attempt_at, id) where state = 'pending';
 create index webhook_deliveries_open on realtime.webhook_deliveries (endpoint_id, id) where state in ('pending', 'leased', 'unjudged');
-create index webhook_deliveries_leased on realtime.webhook_deliveries (lease_expires_at) where state = 'leased';
+-- How many are under way of an endpoint is asked at each lease: by the other indexes that would be a walk over all that waits.
+create index webhook_deliveries_leased on realtime.webhook_deliveries (endpoint_id, lease_expires_at) where state = 'leased';
 create index webhook_deliveries_unjudged on realtime.webhook_deliveries (id) where state = 'unjudged';
 
 -- It takes the number of webhook deliveries now.

@@ -8,6 +8,3 @@ comment on column realtime.webhook_endpoints.next_attempt_at is
 
 alter table realtime.webhook_deliveries add column leased_at timestamptz;
 comment on column realtime.webhook_deliveries.leased_at is 'When the last attempt began.';
-
--- What an endpoint has under way, among whatever waits for it.
-create index webhook_deliveries_under_way on realtime.webhook_deliveries (endpoint_id) where state = 'leased';

@@ -9,10 +9,6 @@ alter table realtime.webhook_endpoints
   add constraint webhook_endpoints_claims_of_role check (claims is null or role is not null);
 comment on constraint webhook_endpoints_free_in_flight on realtime.webhook_endpoints is 'The plan free allows 15 requests at once.';
 
--- How many are under way of an endpoint is asked at each lease: by the other indexes that would be a walk over all that waits.
-drop index realtime.webhook_deliveries_leased;
-create index webhook_deliveries_leased on realtime.webhook_deliveries (endpoint_id, lease_expires_at) where state = 'leased';
-
 -- What is looked for most in the log, and is rare in it. More indexes would cost every message.
 create index webhook_deliveries_dead on realtime.webhook_deliveries (endpoint_id, id) where state = 'dead';
 
