@@ -7,7 +7,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { Subscription } from '../hub/subscription.ts';
 import { must } from '../lib/assert.ts';
 import { pause } from '../lib/backoff.ts';
-import { type Position, parsePosition } from '../lib/position.ts';
+import { epochOf, type Position } from '../lib/position.ts';
 import type { TransactionSnapshot } from '../lib/transaction-snapshot.ts';
 import { encodeServerFrame } from '../protocol/server-frame.ts';
 import { type ReplayFramesDeps, replayFrames } from './replay-frames.ts';
@@ -217,10 +217,6 @@ export class Replay {
       release?.();
     }
   }
-}
-
-function epochOf(position: Position): number {
-  return must(parsePosition(position), `a position in ${position}`).epoch;
 }
 
 function later(a: Position, b: Position | undefined): Position {

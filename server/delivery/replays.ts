@@ -7,7 +7,7 @@ import type { GroupSpec } from '../hub/group-spec.ts';
 import type { Group, Subscription } from '../hub/subscription.ts';
 import { Backoff, pause } from '../lib/backoff.ts';
 import type { Logger } from '../lib/logger.ts';
-import { type Position, parsePosition } from '../lib/position.ts';
+import { epochOf, type Position } from '../lib/position.ts';
 import { justBelow } from '../messages/position-span.ts';
 import type { ResumePoint, ResumePoints } from '../messages/resume-point.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
@@ -59,7 +59,7 @@ export class Replays {
   /** What a `since` means. Rejects when the database cannot be asked. */
   async find({ channel, since, spec, tableOid }: ResumeQuestion): Promise<ResumePoint> {
     const delivered = this.#options.progress.delivered.position;
-    const epoch = delivered === undefined ? undefined : parsePosition(delivered)?.epoch;
+    const epoch = delivered === undefined ? undefined : epochOf(delivered);
     const point = await this.#options.points.find(channel, since, epoch);
     if (point.kind !== 'from') return point;
     if (point.isById && tableOid !== null && !(await this.#isSeen(channel, spec, tableOid, point.position))) {

@@ -6,7 +6,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { Subscription } from '../hub/subscription.ts';
 import { must } from '../lib/assert.ts';
 import type { Logger } from '../lib/logger.ts';
-import { type Epoch, endOfTransaction, type Lsn, parsePosition } from '../lib/position.ts';
+import { endOfTransaction, epochOf, type Lsn } from '../lib/position.ts';
 import type { OpenSnapshot } from '../messages/snapshot-cursor.ts';
 import type { SnapshotReader, SnapshotStatement } from '../messages/snapshot-reader.ts';
 import { encodeSnapshotFrame } from '../protocol/snapshot-frame.ts';
@@ -51,8 +51,7 @@ export async function feedSnapshot(
     const opening = await deps.reader.open(statement, deps.progress.unseen.xids, signal);
     if (!opening.ok) return { kind: 'failed', message: opening.message };
     const { snapshot } = opening;
-    const { epoch } = must(parsePosition(after), `a position in ${after}`);
-    const containedTo = endOfTransaction(epoch as Epoch, await deps.readWalEnd());
+    const containedTo = endOfTransaction(epochOf(after), await deps.readWalEnd());
     const start = { after, contained: snapshot.contains, containedTo };
     return await sendRows(deps, subscription, statement, snapshot, signal, start);
   } finally {

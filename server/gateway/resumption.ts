@@ -4,7 +4,7 @@
 import type { Backlog } from '../hub/backlog.ts';
 import type { GroupSpec } from '../hub/group-spec.ts';
 import type { Subscription } from '../hub/subscription.ts';
-import { type Position, parsePosition } from '../lib/position.ts';
+import { epochOf, type Position, parsePosition } from '../lib/position.ts';
 import type { ResumePoint } from '../messages/resume-point.ts';
 import type { ParsedChannel } from '../protocol/channel-name.ts';
 import type { SubscribeFrame } from '../protocol/client-frame.ts';
@@ -83,12 +83,8 @@ export function settledAt(
   beginning: Extract<Beginning, { ok: true }>,
 ): Extract<Beginning, { ok: true }> {
   const { way } = beginning;
-  if (way.kind !== 'replay' || isSameEpoch(way.after, position)) return beginning;
+  if (way.kind !== 'replay' || epochOf(way.after) === epochOf(position)) return beginning;
   return { ok: true, way: snapshot ? SNAPSHOT : LIVE, recovery: { recovered: false, reason: 'epoch_changed' } };
-}
-
-function isSameEpoch(a: Position, b: Position): boolean {
-  return parsePosition(a)?.epoch === parsePosition(b)?.epoch;
 }
 
 function findFault(

@@ -65,6 +65,11 @@ export function parsePosition(text: string): PositionParts | undefined {
   return { epoch, lsn: BigInt(`0x${match[2]}`) as Lsn, index: Number.parseInt(match[3] as string, 16) };
 }
 
+/** The epoch of a position. */
+export function epochOf(position: Position): Epoch {
+  return Number.parseInt(position.slice(0, 8), 16) as Epoch;
+}
+
 /** The position after everything of the transaction that committed at `lsn`: no change of it lies above. */
 export function endOfTransaction(epoch: Epoch, lsn: Lsn): Position {
   return `${positionPrefix(epoch, lsn)}ffffffff` as Position;
