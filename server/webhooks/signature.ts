@@ -6,11 +6,12 @@ import { createHmac } from 'node:crypto';
 const PREFIX = 'whsec_';
 
 /** The value of `webhook-signature`. */
-export function sign(secrets: readonly string[], id: string, timestampSeconds: number, body: Buffer): string {
-  return secrets.map((secret) => `v1,${signatureOf(secret, `${id}.${timestampSeconds}.`, body)}`).join(' ');
+export function sign(secrets: readonly string[], id: string, timestampSeconds: number, body: Uint8Array): string {
+  return secrets.map((secret) => `v1,${signatureOf(secret, id, timestampSeconds, body).toString('base64')}`).join(' ');
 }
 
-function signatureOf(secret: string, head: string, body: Buffer): string {
+/** The bytes of one signature; `timestamp` as the header has it. */
+export function signatureOf(secret: string, id: string, timestamp: number | string, body: Uint8Array): Buffer {
   const key = Buffer.from(secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret, 'base64');
-  return createHmac('sha256', key).update(head).update(body).digest('base64');
+  return createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest();
 }

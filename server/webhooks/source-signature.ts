@@ -1,7 +1,8 @@
 // Owns the check of a sender's signature by Standard Webhooks: an HMAC over id, time and the exact bytes of the body,
 // not older or newer than five minutes, so that what was overheard cannot be sent again for ever.
 
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { signatureOf } from './signature.ts';
 
 /** `whsec_` and 24 to 64 bytes in base64. */
 export const SECRET_PATTERN = '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$';
@@ -13,7 +14,6 @@ export type SignedRequest = {
   readonly receivedAtMs: number;
 };
 
-const PREFIX = 'whsec_';
 const TOLERANCE_MS = 300_000;
 const SECONDS = /^\d{1,12}$/;
 
@@ -25,8 +25,7 @@ export function findSignatureFault(secret: string, { headers, body, receivedAtMs
   if (!SECONDS.test(timestamp)) return 'webhook-timestamp is no Unix time in seconds';
   const ageMs = receivedAtMs - Number(timestamp) * 1000;
   if (Math.abs(ageMs) > TOLERANCE_MS) return 'webhook-timestamp is more than five minutes away from now';
-  const key = Buffer.from(secret.slice(PREFIX.length), 'base64');
-  const expected = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest();
+  const expected = signatureOf(secret, id, timestamp, body);
   const isSigned = signatures.split(' ').some((signature) => isEqual(signature, expected));
   return isSigned ? undefined : 'webhook-signature is not that of this body';
 }
