@@ -7,3 +7,8 @@ const PRINTED = /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\+00$/;
 export function rfc3339(timestamp: string): string {
   return timestamp.replace(PRINTED, '$1T$2Z');
 }
+
+/** The same where there may be none: null stays null. */
+export function rfc3339OrNull(timestamp: string | null): string | null {
+  return timestamp === null ? null : rfc3339(timestamp);
+}

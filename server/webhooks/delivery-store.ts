@@ -3,7 +3,7 @@
 
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { DatabaseTables, WebhookAttemptsTable, WebhookDeliveriesTable } from '../db/schema.ts';
-import { rfc3339 } from '../protocol/timestamp-text.ts';
+import { rfc3339, rfc3339OrNull } from '../protocol/timestamp-text.ts';
 import {
   type Attempt,
   type Delivery,
@@ -13,7 +13,6 @@ import {
   type RecoveryQuery,
 } from './delivery.ts';
 import { NO_SUCH_ENDPOINT, refused, type WebhookResult } from './endpoint.ts';
-import { timeOf } from './endpoint-columns.ts';
 
 export type DeliveryStoreOptions = {
   readonly database: Kysely<DatabaseTables>;
@@ -172,9 +171,9 @@ function deliveryOf(row: Row): Delivery {
     attempts: row.attempts,
     batchId: row.batch_id,
     nextAttemptAt: row.state === 'pending' ? rfc3339(row.next_attempt_at) : null,
-    firstAttemptAt: timeOf(row.first_attempt_at),
-    giveUpAt: timeOf(row.give_up_at),
-    finishedAt: timeOf(row.finished_at),
+    firstAttemptAt: rfc3339OrNull(row.first_attempt_at),
+    giveUpAt: rfc3339OrNull(row.give_up_at),
+    finishedAt: rfc3339OrNull(row.finished_at),
     lastStatus: row.last_status,
     lastError: row.last_error,
     createdAt: rfc3339(row.created_at),

@@ -2,7 +2,7 @@
 
 import { type RawBuilder, type Selectable, sql } from 'kysely';
 import type { WebhookEndpointsTable } from '../db/schema.ts';
-import { rfc3339 } from '../protocol/timestamp-text.ts';
+import { rfc3339, rfc3339OrNull } from '../protocol/timestamp-text.ts';
 import { DEFAULT_IN_FLIGHT, type Endpoint, type EndpointFields, FREE_IN_FLIGHT } from './endpoint.ts';
 
 export const ENDPOINT_COLUMNS = [
@@ -42,16 +42,11 @@ export function endpointOf(row: EndpointRow): Endpoint {
     stateReason: row.state_reason,
     stateChangedAt: rfc3339(row.state_changed_at),
     consecutiveFailures: row.consecutive_failures,
-    failingSince: timeOf(row.failing_since),
-    previousSecretExpiresAt: timeOf(row.previous_secret_expires_at),
+    failingSince: rfc3339OrNull(row.failing_since),
+    previousSecretExpiresAt: rfc3339OrNull(row.previous_secret_expires_at),
     createdAt: rfc3339(row.created_at),
     updatedAt: rfc3339(row.updated_at),
   };
-}
-
-/** Null stays null. */
-export function timeOf(timestamp: string | null): string | null {
-  return timestamp === null ? null : rfc3339(timestamp);
 }
 
 /** The columns that the fields set. */

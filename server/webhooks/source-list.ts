@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { DatabaseTables, SourcesTable } from '../db/schema.ts';
-import { rfc3339 } from '../protocol/timestamp-text.ts';
+import { rfc3339, rfc3339OrNull } from '../protocol/timestamp-text.ts';
 import {
   type NewSource,
   NO_SUCH_SOURCE,
@@ -153,7 +153,7 @@ function sourceOf(row: Row): Source {
     monthlyLimit: row.monthly_limit,
     enabled: row.enabled,
     verifiesSignature: row.verification_secret !== null,
-    rotatedAt: row.rotated_at === null ? null : rfc3339(row.rotated_at),
+    rotatedAt: rfc3339OrNull(row.rotated_at),
     createdAt: rfc3339(row.created_at),
     updatedAt: rfc3339(row.updated_at),
   };
