@@ -118,29 +118,9 @@ async function stopAll(parts: Parts, { gateway, replays }: Front, finished: Prom
 async function closeParts(parts: Parts): Promise<void> {
   const { database, metrics, stopping } = parts;
   stopping.abort();
-  const {
-    policies,
-    judging,
-    publishing,
-    reading,
-    receiving,
-    sending,
-    replaying,
-    replayJudging,
-    snapshots,
-    policySnapshots,
-  } = parts;
   const others = [
-    policies,
-    judging,
-    publishing,
-    reading,
-    receiving,
-    sending,
-    replaying,
-    replayJudging,
-    snapshots,
-    policySnapshots,
+    ...[parts.policies, parts.judging, parts.publishing, parts.reading, parts.receiving, parts.sending],
+    ...[parts.replaying, parts.replayJudging, parts.snapshots, parts.policySnapshots],
   ];
   await parts.webhooks.close();
   await Promise.all(others.map((pool) => pool.close()));

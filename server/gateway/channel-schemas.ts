@@ -3,6 +3,7 @@
 
 import { Type } from 'typebox';
 import { MAX_URL_LENGTH } from '../channels/webhook-url.ts';
+import { instantSchema } from './instant-schema.ts';
 import { uuidSchema } from './uuid-schema.ts';
 
 const MAX_DESCRIPTION = 1_000;
@@ -38,7 +39,6 @@ const retentionDays = Type.Union([Type.Integer({ minimum: 1, maximum: MAX_DAYS }
   description: 'Days that history is kept, if shorter than the global setting. Null: inherited',
   examples: [null],
 });
-const instant = Type.String({ description: 'RFC 3339, UTC', examples: ['2024-01-15T10:30:00Z'] });
 
 export const ChannelSchema = Type.Object({
   id: uuidSchema('Of the channel'),
@@ -46,8 +46,8 @@ export const ChannelSchema = Type.Object({
   description,
   webhookUrls,
   enabled,
-  createdAt: instant,
-  updatedAt: instant,
+  createdAt: instantSchema,
+  updatedAt: instantSchema,
   persist,
   retentionDays,
 });

@@ -6,6 +6,7 @@ import { Type } from 'typebox';
 import type { Hub } from '../hub/hub.ts';
 import { ADMIN_ERRORS, BODY_ERRORS, errorResponses } from './error-responses.ts';
 import { type HttpRefusal, sendRefusal } from './http-refusal.ts';
+import { instantSchema } from './instant-schema.ts';
 import type { OpenConnections } from './open-connections.ts';
 import { PAGE_FIELDS, type Page, pageOf } from './page-query.ts';
 import { idParams, uuidSchema } from './uuid-schema.ts';
@@ -28,7 +29,7 @@ const ConnectionSchema = Type.Object({
   userId: Type.Union([userId, Type.Null()]),
   role: Type.String({ examples: ['authenticated'] }),
   address: Type.String({ description: 'The client, as limits count it: IPv6 by its /64', examples: ['192.0.2.7'] }),
-  connectedAt: Type.String({ description: 'RFC 3339, UTC', examples: ['2024-01-15T10:30:00Z'] }),
+  connectedAt: instantSchema,
   subscriptions: count('How many it has'),
   queuedBytes: count('That its socket has not taken yet'),
 });

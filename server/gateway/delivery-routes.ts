@@ -3,7 +3,6 @@
 
 import type { FastifyInstance } from 'fastify';
 import { type Static, Type } from 'typebox';
-import { parseTime } from '../messages/history-bound.ts';
 import type { Delivery, DeliveryQuery, DeliveryWithAttempts, RecoveryQuery } from '../webhooks/delivery.ts';
 import type { WebhookResult } from '../webhooks/endpoint.ts';
 import {
@@ -16,6 +15,7 @@ import {
 } from './delivery-schemas.ts';
 import { ADMIN_ERRORS, errorResponses } from './error-responses.ts';
 import { sendRefusal } from './http-refusal.ts';
+import { readTimes } from './time-parameters.ts';
 import { ABOUT_WEBHOOKS, ACTION_ERRORS, sendResult, WEBHOOKS_PATH, webhookParams } from './webhook-routes.ts';
 
 /** What the webhooks room does; each rejects when the database cannot be asked. */
@@ -29,7 +29,6 @@ export interface Deliveries {
 }
 
 type OfOne = { readonly Params: { readonly id: string } };
-type Times = { readonly since?: string | undefined; readonly until?: string | undefined };
 
 const PATH = `${WEBHOOKS_PATH}/deliveries`;
 const DEFAULT_LIMIT = 100;
@@ -46,8 +45,8 @@ export function registerDeliveryRoutes(scope: FastifyInstance, deliveries: Deliv
   };
   scope.get<{ Querystring: Static<typeof DeliveryQuerySchema> }>(PATH, { schema: list }, async ({ query }, reply) => {
     const times = readTimes(query);
-    if (typeof times === 'string') return sendRefusal(reply, badTime(times));
-    return deliveries.list({ ...query, ...times, limit: query.limit ?? DEFAULT_LIMIT });
+    if (!times.ok) return sendRefusal(reply, times.refusal);
+    return deliveries.list({ ...query, ...times.value, limit: query.limit ?? DEFAULT_LIMIT });
   });
 
   const get = {
@@ -89,11 +88,11 @@ function registerRecovery(scope: FastifyInstance, deliveries: Deliveries): void 
   type Asked = OfOne & { readonly Body: Static<typeof RecoverySchema> };
   scope.post<Asked>(`${WEBHOOKS_PATH}/:id/recover`, { schema }, async ({ params, body }, reply) => {
     const times = readTimes(body);
-    if (typeof times === 'string') return sendRefusal(reply, badTime(times));
+    if (!times.ok) return sendRefusal(reply, times.refusal);
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
     const { channel, event, states = ['dead', 'cancelled'] } = body;
-    const query = { channel, event, states, until: times.until, since: times.since ?? body.since };
+    const query = { channel, event, states, until: times.value.until, since: times.value.since ?? body.since };
     const result = await deliveries.recover(params.id, query, gone.signal);
     return sendResult(reply, result.ok ? { ok: true, value: { recovered: result.value } } : result, 202);
   });
@@ -112,18 +111,3 @@ function registerTest(scope: FastifyInstance, deliveries: Deliveries): void {
     sendResult(reply, await deliveries.test(params.id), 202),
   );
 }
-
-/** The times in UTC, or the name of the one that is none. */
-function readTimes({ since, until }: Times): Times | 'since' | 'until' {
-  const from = since === undefined ? undefined : parseTime(since);
-  if (since !== undefined && from === undefined) return 'since';
-  const to = until === undefined ? undefined : parseTime(until);
-  if (until !== undefined && to === undefined) return 'until';
-  return { since: from, until: to };
-}
-
-const badTime = (name: string) => ({
-  statusCode: 400,
-  error: 'bad_request',
-  message: `${name} has to be a time like 2024-01-15T10:30:00Z (ISO 8601 with its zone; in a URL %2B for +)`,
-});

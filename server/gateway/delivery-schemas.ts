@@ -2,11 +2,10 @@
 
 import { Type } from 'typebox';
 import { DELIVERY_STATES } from '../webhooks/delivery.ts';
+import { instantOrNullSchema, instantSchema } from './instant-schema.ts';
 import { uuidSchema } from './uuid-schema.ts';
 
 const closed = { additionalProperties: false };
-const instant = Type.String({ description: 'RFC 3339, UTC', examples: ['2024-01-15T10:30:00Z'] });
-const instantOrNull = Type.Union([instant, Type.Null()], { examples: [null] });
 const textOrNull = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
 /** A bigint of the database, which begins at 1. */
 const deliveryId = Type.String({ pattern: '^[1-9]\\d{0,17}$', description: 'Of the delivery', examples: ['4711'] });
@@ -28,18 +27,18 @@ const FIELDS = {
   state,
   attempts: Type.Integer({ minimum: 0 }),
   batchId: Type.Union([uuidSchema('Of the batch'), Type.Null()]),
-  nextAttemptAt: instantOrNull,
-  firstAttemptAt: instantOrNull,
-  giveUpAt: instantOrNull,
-  finishedAt: instantOrNull,
+  nextAttemptAt: instantOrNullSchema,
+  firstAttemptAt: instantOrNullSchema,
+  giveUpAt: instantOrNullSchema,
+  finishedAt: instantOrNullSchema,
   lastStatus: Type.Union([Type.Integer(), Type.Null()], { description: 'The last HTTP status; null if none came' }),
   lastError: textOrNull('Why the last attempt failed'),
-  createdAt: instant,
+  createdAt: instantSchema,
 };
 
 const AttemptSchema = Type.Object({
   attempt: Type.Integer({ minimum: 1 }),
-  startedAt: instant,
+  startedAt: instantSchema,
   durationMs: Type.Union([Type.Integer(), Type.Null()]),
   status: Type.Union([Type.Integer(), Type.Null()]),
   error: textOrNull('What went wrong'),

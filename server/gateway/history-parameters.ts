@@ -5,11 +5,8 @@ import { type HistoryBound, parseBound } from '../messages/history-bound.ts';
 import type { HistoryQuery, StatsQuery } from '../messages/history-query.ts';
 import { type CanonicalChannel, parseChannelName } from '../protocol/channel-name.ts';
 import type { HistoryQuerySchema } from './history-schemas.ts';
-import type { HttpRefusal } from './http-refusal.ts';
+import { badParameter, type Read, readTimes, TIME } from './time-parameters.ts';
 
-type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: HttpRefusal };
-
-const TIME = 'a time like 2024-01-15T10:30:00Z (ISO 8601 with its zone; in a URL %2B for +)';
 const BOUND = `${TIME}, or a position`;
 const DEFAULT_LIMIT = 100;
 
@@ -26,29 +23,19 @@ export function readHistoryQuery(given: Static<typeof HistoryQuerySchema>): Read
 }
 
 export function readStatsQuery({ channelId, ...given }: StatsQuery): Read<StatsQuery> {
-  const since = readTime('since', given.since);
-  if (!since.ok) return since;
-  const until = readTime('until', given.until);
-  return until.ok ? { ok: true, value: { channelId, since: since.value, until: until.value } } : until;
+  const times = readTimes(given);
+  return times.ok ? { ok: true, value: { channelId, ...times.value } } : times;
 }
 
 export function readRemovalBound(text: string): Read<HistoryBound> {
   const bound = parseBound(text);
-  return bound === undefined ? badRequest('bad_request', `before has to be ${BOUND}`) : { ok: true, value: bound };
+  return bound === undefined ? badParameter('bad_request', `before has to be ${BOUND}`) : { ok: true, value: bound };
 }
 
 function readBound(name: string, text: string | undefined): Read<HistoryBound | undefined> {
   if (text === undefined) return { ok: true, value: undefined };
   const bound = parseBound(text);
-  return bound === undefined ? badRequest('bad_request', `${name} has to be ${BOUND}`) : { ok: true, value: bound };
-}
-
-function readTime(name: string, text: string | undefined): Read<string | undefined> {
-  if (text === undefined) return { ok: true, value: undefined };
-  const bound = parseBound(text);
-  return bound?.kind === 'time'
-    ? { ok: true, value: bound.at }
-    : badRequest('bad_request', `${name} has to be ${TIME}`);
+  return bound === undefined ? badParameter('bad_request', `${name} has to be ${BOUND}`) : { ok: true, value: bound };
 }
 
 function readChannel(text: string | undefined): Read<CanonicalChannel | undefined> {
@@ -56,12 +43,8 @@ function readChannel(text: string | undefined): Read<CanonicalChannel | undefine
   const parsed = parseChannelName(text);
   if (parsed.ok) return { ok: true, value: parsed.channel.canonical };
   const { code, message } = parsed.refusal;
-  return badRequest(
+  return badParameter(
     code,
     code === 'wildcard_not_supported' ? 'channel has to be a concrete name, no pattern' : message,
   );
-}
-
-function badRequest(error: string, message: string): { readonly ok: false; readonly refusal: HttpRefusal } {
-  return { ok: false, refusal: { statusCode: 400, error, message } };
 }

@@ -2,6 +2,7 @@
 // the base API, then what Rowcast adds.
 
 import { Type } from 'typebox';
+import { instantSchema } from './instant-schema.ts';
 import { uuidSchema } from './uuid-schema.ts';
 
 const closed = { additionalProperties: false };
@@ -61,7 +62,7 @@ export const MessageSchema = Type.Object({
   wsAudienceCount: count('Subscriptions it was written to at first'),
   whAudienceCount: count('Webhook deliveries made for it'),
   whDeliveredCount: count('Webhook deliveries that were acknowledged'),
-  createdAt: Type.String({ description: 'RFC 3339, UTC', examples: ['2024-01-15T10:30:00Z'] }),
+  createdAt: instantSchema,
   position: Type.String({
     description: 'Its place in the order of everything',
     examples: ['6b03fedc-00000000018d3490-00000001'],

@@ -3,6 +3,7 @@
 import { Type } from 'typebox';
 import { FREE_MONTHLY_LIMIT } from '../webhooks/source.ts';
 import { SECRET_PATTERN } from '../webhooks/source-signature.ts';
+import { instantSchema } from './instant-schema.ts';
 import { uuidSchema } from './uuid-schema.ts';
 
 const MAX_NAME = 200;
@@ -25,7 +26,6 @@ const verificationSecret = Type.Union([Type.String({ pattern: SECRET_PATTERN, ma
     'Never shown again. Null: signatures are not checked',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
 });
-const instant = Type.String({ description: 'RFC 3339, UTC', examples: ['2024-01-15T10:30:00Z'] });
 const token = Type.String({
   description: 'Opens the streams of this source. Shown here and never again',
   examples: ['vP5yxfV3zUMB7xwLrOQeTq8sGJ0d1cXn2bKhYtWmA4E'],
@@ -44,9 +44,12 @@ const FIELDS = {
   monthlyLimit,
   enabled,
   verifiesSignature: Type.Boolean({ description: 'Whether signatures of its sender are checked', examples: [false] }),
-  rotatedAt: Type.Union([instant, Type.Null()], { description: 'When the token was last rotated', examples: [null] }),
-  createdAt: instant,
-  updatedAt: instant,
+  rotatedAt: Type.Union([instantSchema, Type.Null()], {
+    description: 'When the token was last rotated',
+    examples: [null],
+  }),
+  createdAt: instantSchema,
+  updatedAt: instantSchema,
 };
 
 export const SourceSchema = Type.Object(FIELDS);

@@ -64,7 +64,8 @@ export async function subscribe(frame: SubscribeFrame, peer: Peer, deps: Subscri
   beginSubscription(frame, plan, peer, deps);
 }
 
-function askerOf(peer: Peer): Asker {
+/** A client that asks over its connection. */
+export function askerOf(peer: Peer): Asker {
   const { identity, dialect, subscriptions } = peer.connection;
   return { identity, dialect, held: () => subscriptions.size, isOpen: () => peer.isOpen };
 }

@@ -15,7 +15,7 @@ import type { Session } from './session.ts';
 import { openSocketSession, type SocketSessionDeps } from './socket-session.ts';
 import { CREDENTIAL_PARAMETERS, withSince } from './sse-query.ts';
 import { STREAM_RESPONSE } from './sse-route.ts';
-import { beginSubscription, planSubscription, type SubscribeDeps } from './subscribe.ts';
+import { askerOf, beginSubscription, planSubscription, type SubscribeDeps } from './subscribe.ts';
 import { type AdmittedToken, admitToken, type TokenAdmissionDeps } from './token-admission.ts';
 
 export type TokenStreamsDeps = TokenAdmissionDeps &
@@ -120,10 +120,8 @@ function openSession(
 
 // There is nobody to tell why: what may pass closes it as restarting, all else as revoked.
 async function follow(frame: SubscribeFrame, session: Session, deps: TokenStreamsDeps): Promise<void> {
-  const { identity, dialect, subscriptions } = session.connection;
-  const asker = { identity, dialect, held: () => subscriptions.size, isOpen: () => session.isOpen };
   try {
-    const plan = await planSubscription(frame, asker, deps);
+    const plan = await planSubscription(frame, askerOf(session), deps);
     if (!session.isOpen) return;
     if (plan.ok) beginSubscription(frame, plan, session, deps);
     else session.close(plan.refusal.code === 'unavailable' ? 'restarting' : 'tokenExpired');

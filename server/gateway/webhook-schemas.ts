@@ -3,6 +3,7 @@
 import { Type } from 'typebox';
 import { MAX_URL_LENGTH } from '../channels/webhook-url.ts';
 import { DEFAULT_IN_FLIGHT, FREE_IN_FLIGHT } from '../webhooks/endpoint.ts';
+import { instantOrNullSchema, instantSchema } from './instant-schema.ts';
 import { uuidSchema } from './uuid-schema.ts';
 
 const MAX_TEXT = 1_000;
@@ -71,8 +72,6 @@ const enabled = Type.Boolean({
   description: 'False: nothing is written for it, and nothing is sent',
   examples: [true],
 });
-const instant = Type.String({ description: 'RFC 3339, UTC', examples: ['2024-01-15T10:30:00Z'] });
-const instantOrNull = Type.Union([instant, Type.Null()], { examples: [null] });
 const secret = Type.String({
   description: 'The key of the signatures (Standard Webhooks). Shown here and never again',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo='],
@@ -102,12 +101,12 @@ const FIELDS = {
     description: '`paused`: it collects and nothing is sent. `disabled`: nothing is collected either',
   }),
   stateReason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not active' }),
-  stateChangedAt: instant,
+  stateChangedAt: instantSchema,
   consecutiveFailures: Type.Integer({ minimum: 0 }),
-  failingSince: instantOrNull,
-  previousSecretExpiresAt: instantOrNull,
-  createdAt: instant,
-  updatedAt: instant,
+  failingSince: instantOrNullSchema,
+  previousSecretExpiresAt: instantOrNullSchema,
+  createdAt: instantSchema,
+  updatedAt: instantSchema,
 };
 
 export const EndpointSchema = Type.Object(FIELDS);
