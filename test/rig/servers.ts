@@ -1,4 +1,4 @@
-// Owns which PostgreSQL servers a test run uses: TEST_DATABASE_URL if set; else containers if a Docker
+// Owns which PostgreSQL servers a test run uses: TEST_DATABASE_URL if set (with max_prepared_transactions above 0); else containers if a Docker
 // engine answers; else the embedded builds of 18 and 15, in a folder of their own that is removed
 // afterwards, also after a run that was killed.
 
